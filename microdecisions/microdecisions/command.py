@@ -1,0 +1,83 @@
+"""The command line of a plugin: every error is one sentence on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from microdecisions import redaction
+from microdecisions.errors import InterruptedRunError, MicroDecisionError
+from microdecisions.redaction import redact
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from singer_sdk import Tap, Target
+
+    from microdecisions.pages import PageWriter, StopFlag
+
+__all__ = ["on_signal", "run_plugin"]
+
+_EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
+
+
+def run_plugin(plugin: type[Tap | Target]) -> NoReturn:
+    """Run a plugin's command line and leave: 0 complete, 1 error, 2 configuration, 3 quota ceiling, 4 gap written."""
+    logger = logging.getLogger(plugin.name)
+    try:
+        command = plugin.cli  # sets up logging, whose handlers the redaction goes on
+        redaction.install()
+        code = command.main(standalone_mode=False)
+    except MicroDecisionError as error:
+        sentence, code = str(error), error.exit_code
+    except click.ClickException as error:
+        sentence, code = error.format_message(), _EXIT_CONFIGURATION
+    except (KeyboardInterrupt, click.Abort):
+        sentence, code = "Interrupted before anything was read: run again.", _EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # the last line of defence against a traceback
+        sentence, code = _unexpected(error)
+        logger.debug("%s", redact("".join(traceback.format_exception(error))))
+    else:
+        sys.exit(code or 0)
+    logger.error("%s", redact(sentence))
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    if isinstance(error, json.JSONDecodeError):
+        return (
+            f"A file given by --config, --state or --catalog is not JSON (line {error.lineno}, column {error.colno}).",
+            _EXIT_CONFIGURATION,
+        )
+    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError) and error.filename is not None:
+        return f"File {error.filename} cannot be read: {error.strerror}.", _EXIT_CONFIGURATION
+    if isinstance(error, FileNotFoundError):
+        return str(error), _EXIT_CONFIGURATION
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.name}, line {frame.lineno}"
+    sentence = f"Internal error: {type(error).__name__} in {place}. State is kept; please report it with a DEBUG log."
+    return sentence, _EXIT_ERROR
+
+
+def on_signal(stop: StopFlag, writer: PageWriter, signum: int, frame: FrameType | None) -> None:
+    """React to SIGINT and SIGTERM: leave at once, but never in the middle of a line; a second signal ends the process.
+
+    Raises:
+        InterruptedRunError: nothing is being written.
+    """
+    del frame
+    if stop.is_set() and writer.busy:
+        os._exit(_EXIT_ERROR)  # the loader no longer reads: nothing more can be written cleanly
+    stop.set()
+    if not writer.busy:
+        raise InterruptedRunError(
+            f"Interrupted by {signal.Signals(signum).name}: everything up to the last STATE is written; "
+            "run again to continue from there."
+        )
