@@ -1,0 +1,1 @@
+"""Singer tap: every decision in a Salesforce org's history, one stream per history object."""

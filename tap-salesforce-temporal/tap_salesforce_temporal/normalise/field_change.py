@@ -1,0 +1,119 @@
+"""Rows of field-history objects: one event per row.
+
+A change of a look-up field is two rows, one with names and one with ids; each is an event and the id row is not
+primary. A tracked change without values on either side (long text, fields hidden from the reader) is flagged, because
+it is no change from empty to empty. Pseudo-fields such as `created` or `locked` stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from microdecisions import timestamps, values
+from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.ids import to_18
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_salesforce_temporal.actors import Actor
+    from tap_salesforce_temporal.normalise import Extraction
+    from tap_salesforce_temporal.sources import Source
+
+__all__ = ["OPPORTUNITY_HISTORY_FIELDS", "FieldHistoryRow", "field_changes", "row_type"]
+
+OPPORTUNITY_HISTORY_FIELDS: Final = frozenset(
+    {"StageName", "Amount", "CloseDate", "Probability", "ForecastCategory", "ForecastCategoryName"}
+)
+"""Fields of Opportunity whose changes `OpportunityHistory` records too."""
+
+_NOT_RECORDED: Final = {"values_not_recorded": "true"}
+
+
+class FieldHistoryRow(msgspec.Struct, kw_only=True, gc=False):
+    """One row of any field-history object; `parent_id` is read from the object's own parent field."""
+
+    id: str = msgspec.field(name="Id")
+    parent_id: str | None = None
+    field: str = msgspec.field(name="Field")
+    data_type: str | None = msgspec.field(name="DataType", default=None)
+    old_value: Any = msgspec.field(name="OldValue", default=None)
+    new_value: Any = msgspec.field(name="NewValue", default=None)
+    created_by_id: str | None = msgspec.field(name="CreatedById", default=None)
+    created_date: str = msgspec.field(name="CreatedDate")
+
+
+def row_type(parent_field: str) -> type[FieldHistoryRow]:
+    """Make the row type of an object whose parent's id is in `parent_field`."""
+    return msgspec.defstruct(  # type: ignore[return-value]
+        "FieldHistoryRow",
+        [("parent_id", str | None, msgspec.field(name=parent_field, default=None))],
+        bases=(FieldHistoryRow,),
+        kw_only=True,
+        gc=False,
+    )
+
+
+def field_changes(
+    rows: Sequence[FieldHistoryRow],
+    source: Source,
+    actors: Mapping[str | None, Actor],
+    extraction: Extraction,
+    *,
+    second_witness: frozenset[str] = frozenset(),
+) -> list[MicroDecisionEvent]:
+    """Turn rows into events, in their order.
+
+    Args:
+        rows: Rows of one object.
+        source: The object.
+        actors: By user id; holds the CreatedById of each row.
+        extraction: What the events share.
+        second_witness: Fields whose changes another stream witnesses first.
+    """
+    prefix = f"{extraction.org_id}:{source.sobject}:"
+    sobject, parent, origin = source.sobject, source.parent, extraction.source
+    extracted_at, version = extraction.extracted_at, extraction.extractor_version
+    events = []
+    for row in rows:
+        actor = actors[row.created_by_id]
+        at = timestamps.canonical(row.created_date)
+        row_id = to_18(row.id)
+        kind, field = row.data_type, row.field
+        old, new = row.old_value, row.new_value
+        # Most rows hold text that stays as it is: only others pay for the look at their type.
+        if old is not None:
+            old = values.canonical(old, kind)
+        if new is not None:
+            new = values.canonical(new, kind)
+        context = EventContext(source_object=sobject, source_record_id=row_id, source=origin, data_type=kind)
+        if old is None and new is None and not is_pseudo_field(field):
+            context.metadata = _NOT_RECORDED
+        events.append(
+            MicroDecisionEvent(
+                event_id=prefix + row_id,
+                event_type="field_change",
+                timestamp_occurred=at,
+                timestamp_recorded=at,
+                actor_id=actor[0],
+                actor_type=actor[1],
+                actor_name=actor[2],
+                record_type=parent,
+                record_id=None if row.parent_id is None else to_18(row.parent_id),
+                field_name=field,
+                old_value=old,
+                new_value=new,
+                is_primary=kind != "EntityId" and field not in second_witness,
+                context=context,
+                extracted_at=extracted_at,
+                extractor_version=version,
+            )
+        )
+    return events
+
+
+def is_pseudo_field(field: str) -> bool:
+    """Whether the name is an event of the record itself (`created`, `locked`): those begin in lower case."""
+    return field[:1].islower() and "__" not in field

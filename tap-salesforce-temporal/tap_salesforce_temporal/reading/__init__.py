@@ -1,0 +1,1 @@
+"""Reading a window of rows: REST pages, fetched ahead."""

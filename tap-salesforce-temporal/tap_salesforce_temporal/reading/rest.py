@@ -1,0 +1,100 @@
+"""SOQL over REST: typed pages, always by queryAll: archived rows and rows of deleted parents appear only there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import msgspec
+
+from microdecisions import soql, timestamps, values
+from microdecisions.errors import SalesforceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from microdecisions.session import SalesforceSession
+    from tap_salesforce_temporal.sources import Source
+
+__all__ = ["QueryPage", "RestReader"]
+
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class QueryPage(msgspec.Struct, Generic[RowT], kw_only=True):
+    """One answer of `query`, `queryAll` or a locator.
+
+    Attributes:
+        total: Rows that Salesforce counts for the whole statement.
+        rows: Rows of this page.
+        next_url: Path of the next page; None on the last.
+    """
+
+    total: int = msgspec.field(name="totalSize")
+    rows: list[RowT] = msgspec.field(name="records")
+    next_url: str | None = msgspec.field(name="nextRecordsUrl", default=None)
+
+
+class _Instant(msgspec.Struct):
+    cursor: str
+
+
+class _Count(msgspec.Struct):
+    total: int = msgspec.field(name="totalSize")
+
+
+class RestReader:
+    """Runs statements on one org.
+
+    Args:
+        session: Logged-in session.
+        api_version: Such as `66.0`.
+    """
+
+    def __init__(self, session: SalesforceSession, api_version: str) -> None:
+        self._session = session
+        self._path = f"/services/data/v{api_version}/queryAll"
+        self._decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[QueryPage[msgspec.Struct]]] = {}
+
+    def pages(self, statement: str, row_type: type[RowT]) -> Iterator[QueryPage[RowT]]:
+        """Run a statement and yield its pages.
+
+        Raises:
+            QueryTimeoutError, LocatorExpiredError, SalesforceError, UnreachableError: from the session.
+        """
+        page = self._decode(self._session.get_bytes(self._path, params={"q": statement}).body, row_type)
+        yield page
+        while page.next_url is not None:
+            page = self._decode(self._session.get_bytes(page.next_url).body, row_type)
+            yield page
+
+    def rows(self, statement: str, row_type: type[RowT]) -> Iterator[RowT]:
+        """Run a statement and yield its rows."""
+        for page in self.pages(statement, row_type):
+            yield from page.rows
+
+    def count(self, sobject: str, conditions: tuple[str, ...]) -> int:
+        """Count rows anew."""
+        statement = f"SELECT COUNT() FROM {soql.identifier(sobject)} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        answer = self._session.get_bytes(self._path, params={"q": statement})
+        return msgspec.json.decode(answer.body, type=_Count).total
+
+    def oldest(self, source: Source) -> datetime | None:
+        """Find the cursor value of the oldest row; None when there is no row."""
+        statement = soql.select((source.cursor,), source.sobject, tail=f"ORDER BY {source.cursor} ASC LIMIT 1")
+        field = ("cursor", str, msgspec.field(name=source.cursor))
+        row_type = cast("type[_Instant]", msgspec.defstruct("Oldest", [field], bases=(_Instant,)))
+        for row in self.rows(statement, row_type):
+            return timestamps.floor_second(timestamps.parse(row.cursor))
+        return None
+
+    def _decode(self, body: bytes, row_type: type[RowT]) -> QueryPage[RowT]:
+        decoder = self._decoders.get(row_type)
+        if decoder is None:
+            decoder = values.page_decoder(QueryPage[row_type])  # type: ignore[valid-type]
+            self._decoders[row_type] = decoder
+        try:
+            return decoder.decode(body)  # type: ignore[return-value]
+        except msgspec.DecodeError as error:
+            # The message names a path and types, never a value.
+            raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {error}.") from None

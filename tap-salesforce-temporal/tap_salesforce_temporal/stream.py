@@ -1,0 +1,184 @@
+"""The one loop of every stream: plan a window, read it, normalise it, write it, move the bookmark."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from microdecisions import event, timestamps
+from microdecisions.errors import ObjectPermissionError, SalesforceError
+from microdecisions.pages import Checkpoint, PageStream
+from tap_salesforce_temporal import bookmarks
+from tap_salesforce_temporal.normalise import Extraction, field_change
+from tap_salesforce_temporal.normalisers import ApprovalSteps, FieldChanges, OpportunitySnapshots
+from tap_salesforce_temporal.reading.plan import Begin, Complete, read_windows
+from tap_salesforce_temporal.reading.prefetch import fetched_ahead
+from tap_salesforce_temporal.windows import Planner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from microdecisions.event import MicroDecisionEvent
+    from microdecisions.pages import Page
+    from tap_salesforce_temporal.normalisers import Normaliser
+    from tap_salesforce_temporal.sources import Source
+    from tap_salesforce_temporal.tap import TapSalesforceTemporal
+
+__all__ = ["HistoryStream"]
+
+_TARGET_ROWS: Final = 50_000
+_MOST_ROWS: Final = 100_000
+_FORBIDDEN: Final = frozenset(
+    {"INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"}
+)
+
+
+class HistoryStream(PageStream):
+    """One history object of the org as a stream of micro-decision events.
+
+    The bookmark is the end of the last window that was read whole, counted and written. Rows become visible late and
+    out of order, so a run stays `lag_seconds` behind Salesforce's clock and reads `overlap_seconds` again; what was
+    written before is known by id and digest.
+    """
+
+    primary_keys: ClassVar[tuple[str, ...]] = ("event_id",)
+    replication_key = bookmarks.REPLICATION_KEY
+    forced_replication_method = REPLICATION_INCREMENTAL
+
+    def __init__(self, tap: TapSalesforceTemporal, source: Source) -> None:
+        self._history_tap = tap
+        self.source = source
+        super().__init__(tap=tap, name=source.stream, schema=event.json_schema())
+
+    def get_pages(self) -> Iterator[Page | Checkpoint]:
+        """Yield pages of events, and a checkpoint after each complete window.
+
+        Raises:
+            MicroDecisionError: the stream cannot be read; a missing permission is told at the end of the run instead.
+        """
+        try:
+            yield from self._windows()
+        except SalesforceError as error:
+            if error.code not in _FORBIDDEN:
+                raise
+            self._history_tap.failed(
+                ObjectPermissionError(
+                    f"Stream `{self.name}`: the login user may not read {self.source.sobject} ({error.code}). Grant it "
+                    f"read access to {self.source.parent or self.source.sobject} and its tracked fields, or deselect "
+                    "the stream. Other streams are complete."
+                )
+            )
+
+    def _windows(self) -> Iterator[Page | Checkpoint]:
+        org, settings = self._history_tap.org, self._history_tap.settings
+        began, calls_before = time.monotonic(), org.session.usage.calls
+        bookmark = bookmarks.read(self.name, self.stream_state)
+        limit = timestamps.floor_second(org.session.server_time() - timedelta(seconds=settings.lag_seconds))
+        if settings.end_date is not None:
+            limit = min(limit, _instant(settings.end_date))
+        overlap = timedelta(seconds=settings.overlap_seconds)
+        start, from_the_first_row = self._start(bookmark, overlap)
+        prefix = f"{org.org_id}:{self.source.sobject}:"
+        emitted = bookmarks.Emitted(prefix, bookmark.emitted)
+        if start is None or start >= limit:
+            if bookmark.complete_to is None:
+                yield Checkpoint(bookmarks.write(limit, {}))
+            self.logger.info("Stream `%s`: nothing before %s.", self.name, timestamps.to_text(limit))
+            return
+        normaliser = self._normaliser(from_the_first_row=from_the_first_row, emitted=emitted)
+        planner = Planner(
+            target_rows=_TARGET_ROWS, most_rows=_MOST_ROWS, first_width=self._first_width(bookmark, start)
+        )
+        windows = read_windows(org.reader, self.source, normaliser.row_type, start, limit, planner, self.logger)
+        total = 0
+        for page in self._events(fetched_ahead(windows, self.stop), normaliser, emitted, overlap):
+            if not isinstance(page, Checkpoint):
+                total += len(page)
+            yield page
+        self.logger.info(
+            "Stream `%s`: %s events from %s to %s, %s API calls, %.1f s.",
+            self.name,
+            total,
+            timestamps.to_text(start),
+            timestamps.to_text(limit),
+            org.session.usage.calls - calls_before,
+            time.monotonic() - began,
+        )
+
+    def _events(
+        self,
+        items: Iterator[Any],
+        normaliser: Normaliser,
+        emitted: bookmarks.Emitted,
+        overlap: timedelta,
+    ) -> Iterator[Page | Checkpoint]:
+        rows: list[Any] = []
+        window = None
+        for item in items:
+            if isinstance(item, Begin):
+                window, rows = item.window, []
+                continue
+            assert window is not None  # noqa: S101  # the reader begins before it yields
+            since = timestamps.to_text(window.end - overlap)
+            if isinstance(item, Complete):
+                if rows:
+                    yield self._news(normaliser.events(rows, window, self._extraction()), emitted, since)
+                yield Checkpoint(bookmarks.write(window.end, emitted.near(since)))
+                rows = []
+            elif self.source.whole_window:
+                rows += item.rows
+            else:
+                yield self._news(normaliser.events(item.rows, window, self._extraction()), emitted, since)
+
+    @staticmethod
+    def _news(events: list[MicroDecisionEvent], emitted: bookmarks.Emitted, since: str) -> list[MicroDecisionEvent]:
+        emitted.remember(events, since)
+        return emitted.news(events)
+
+    def _start(self, bookmark: bookmarks.Bookmark, overlap: timedelta) -> tuple[datetime | None, bool]:
+        """Where to read from, and whether nothing can be earlier."""
+        if bookmark.complete_to is not None:
+            return timestamps.floor_second(bookmark.complete_to) - overlap, False
+        if self._history_tap.settings.start_date is not None:
+            return timestamps.floor_second(_instant(self._history_tap.settings.start_date)), False
+        return self._history_tap.org.reader.oldest(self.source), True
+
+    @staticmethod
+    def _first_width(bookmark: bookmarks.Bookmark, start: datetime) -> timedelta:
+        # An increment is small more often than not: it is asked for in one window, and cut if Salesforce counts more.
+        if bookmark.complete_to is not None:
+            return timedelta(days=36_500)
+        del start
+        return timedelta(days=1)
+
+    def _normaliser(self, *, from_the_first_row: bool, emitted: bookmarks.Emitted) -> Normaliser:
+        org, settings = self._history_tap.org, self._history_tap.settings
+        from_snapshots = settings.opportunity_changes_from == "opportunity_history"
+        if self.source.kind == "approval_step":
+            return ApprovalSteps(org.actors, org.objects_by_prefix)
+        if self.source.kind == "opportunity_history":
+            return OpportunitySnapshots(
+                self.source,
+                org.reader,
+                org.actors,
+                from_the_first_row=from_the_first_row,
+                primary=from_snapshots,
+                already=emitted,
+            )
+        both = from_snapshots and self.source.sobject == "OpportunityFieldHistory"
+        return FieldChanges(self.source, org.actors, field_change.OPPORTUNITY_HISTORY_FIELDS if both else frozenset())
+
+    def _extraction(self) -> Extraction:
+        return Extraction(
+            org_id=self._history_tap.org.org_id,
+            extracted_at=timestamps.to_text(datetime.now(UTC)),
+            extractor_version=f"{self._history_tap.name} {self._history_tap.plugin_version}",
+            source="rest",
+        )
+
+
+def _instant(text: str) -> datetime:
+    return timestamps.parse(f"{text}T00:00:00Z" if len(text) == 10 else text)
