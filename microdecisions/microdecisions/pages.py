@@ -102,14 +102,12 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
 
     def write_message(self, message: Message) -> None:
         """Write one message; everything written so far is handed to the reader unless the message is a RECORD."""
-        self._write(self.format_message(message))
-        if message.type != "RECORD":
-            self.flush()
+        self._write(self.format_message(message), flush=message.type != "RECORD")
 
     def write_page(self, stream: str, page: Iterable[msgspec.Struct], extracted_at: str) -> None:
         """Write a page of records as RECORD messages and hand it to the reader: a page never waits half written."""
-        self._write(self._encoder.encode_lines([_Envelope(stream, record, extracted_at) for record in page]))
-        self.flush()
+        lines = self._encoder.encode_lines([_Envelope(stream, record, extracted_at) for record in page])
+        self._write(lines, flush=True)
 
     def flush(self) -> None:
         """Hand everything written so far to the reader."""
@@ -117,14 +115,16 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
             if self._buffer is not None:
                 self._buffer.flush()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, *, flush: bool) -> None:
         if self._stdout is not sys.stdout:
             self._stdout, self._buffer = sys.stdout, _binary_stdout()
-        with _Writing(self):
+        with _Writing(self):  # over both steps: between them the end of a large page stands in the buffer
             if self._buffer is None:
                 sys.stdout.write(data.decode())
             else:
                 self._buffer.write(data)
+                if flush:
+                    self._buffer.flush()
 
 
 def _binary_stdout() -> BinaryIO | None:

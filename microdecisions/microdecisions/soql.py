@@ -82,8 +82,9 @@ def id_lists(field: str, record_ids: Iterable[str], *, room: int = MAX_STATEMENT
     Raises:
         ValueError: a name or an id has not the right shape.
     """
-    # A quoted id and its comma: 18 + 2 quotes and a comma that each take three bytes in a URL.
-    per_list = max(1, (room - 64) // (18 + 3 * 3))
+    # A quoted id and its comma: 18 + 2 quotes and a comma that each take three bytes in a URL, as do the two spaces
+    # and the brackets around the list.
+    per_list = max(1, (room - len(f"{field}IN") - 4 * 3) // (18 + 3 * 3))
     chunk: list[str] = []
     for record_id in record_ids:
         if not ids.is_id(record_id):

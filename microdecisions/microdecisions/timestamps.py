@@ -6,7 +6,7 @@ what Singer state does with bookmarks.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 __all__ = ["canonical", "canonical_date", "floor_second", "from_epoch_ms", "parse", "to_text"]
 
@@ -22,9 +22,8 @@ def canonical(text: str) -> str:
     Raises:
         ValueError: the text is not a date-time with an offset.
     """
-    if len(text) == 28 and text.endswith("+0000") and text[19] == ".":
-        return f"{text[:23]}000Z"
-    if len(text) == 24 and text[23] == "Z" and text[19] == ".":
+    if text[23:] in {"+0000", "Z"} and text[7] == "-" and text[10] == "T" and text[19] == ".":
+        datetime.fromisoformat(text)
         return f"{text[:23]}000Z"
     return to_text(parse(text))
 
@@ -35,8 +34,11 @@ def canonical_date(text: str) -> str:
     Raises:
         ValueError: the text is not a date.
     """
-    if len(text) > 10 and text[10] == "T":
-        text = text[:10]
+    if len(text) > 10:
+        instant = parse(text)
+        if instant.time() != time.min:
+            raise ValueError("the date has a time of day")
+        return instant.date().isoformat()
     return date.fromisoformat(text).isoformat()
 
 
@@ -49,7 +51,10 @@ def parse(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("the date-time has no offset: write 2024-01-15T10:30:00Z")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date-time is outside the calendar in UTC") from None
 
 
 def to_text(instant: datetime) -> str:

@@ -8,7 +8,7 @@ empty value is null. A value that its data type cannot hold stays verbatim rathe
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ _NUMERIC: Final = frozenset({"currency", "double", "percent", "int", "integer", 
 _BOOLEAN: Final = frozenset({"boolean", "checkbox"})
 _DATE: Final = frozenset({"dateonly", "date"})
 _DATETIME: Final = frozenset({"datetime"})
-_LARGEST_EXPONENT: Final = 400
+_DECIMAL: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?0*[0-3]?[0-9]{1,2})?")  # exponents to 399
 _PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?", re.ASCII)
 _T = TypeVar("_T")
 
@@ -49,14 +49,10 @@ def canonical_number(token: str) -> str:
     """
     if _PLAIN.fullmatch(token):
         return token.rstrip("0").rstrip(".") if "." in token else token
-    try:
-        number = Decimal(token)
-    except InvalidOperation:
-        raise ValueError("not a decimal number") from None
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or abs(exponent) > _LARGEST_EXPONENT or "_" in token:
-        raise ValueError("not a plain decimal number")
-    text = format(number, "f")
+    # Decimal alone would also take " 5", "+5", "1_000", "NaN" and digits of other scripts.
+    if _DECIMAL.fullmatch(token) is None:
+        raise ValueError("not a decimal number")
+    text = format(Decimal(token), "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", "0"} else text
@@ -77,7 +73,7 @@ def canonical(value: RawValue, data_type: str | None) -> str | None:
         return "false"
     if type(value) is str:
         return value if data_type is None else _typed_text(value, data_type.lower())
-    return canonical_number(str(value))
+    return _typed_text(str(value), "number")
 
 
 def _typed_text(text: str, kind: str) -> str:
