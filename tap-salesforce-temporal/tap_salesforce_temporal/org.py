@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from microdecisions import ids
 from microdecisions.describe import SalesforceMetadata
 from microdecisions.session import open_session
 from tap_salesforce_temporal import sources
@@ -27,7 +26,6 @@ __all__ = ["Org"]
 
 
 class _Organization(msgspec.Struct):
-    id: str = msgspec.field(name="Id")
     name: str | None = msgspec.field(name="Name", default=None)
 
 
@@ -50,9 +48,11 @@ class Org:
         self.actors = Actors(self.reader.rows, settings.integration_users, log)
         self._metadata = SalesforceMetadata(self.session)
         self._log = log
-        (organization,) = self.reader.rows("SELECT Id, Name FROM Organization", _Organization)
-        self.org_id = ids.to_18(organization.id)
-        log.info("Connected to the org %s (%s) at %s.", organization.name, self.org_id, token.instance_url)
+        self.org_id = token.org_id
+        names = [row.name for row in self.reader.rows("SELECT Name FROM Organization", _Organization)]
+        log.info(
+            "Connected to the org %s (%s) at %s.", *names[:1] or ["without a name"], self.org_id, token.instance_url
+        )
 
     @cached_property
     def _objects(self) -> dict[str, ObjectSummary]:

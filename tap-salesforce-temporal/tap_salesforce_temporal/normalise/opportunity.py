@@ -2,7 +2,7 @@
 
 The object holds no difference and no order within a second, so the rows of one opportunity are put in order first: by
 CreatedDate, then by the chain of previous values that each row carries, then by Id. An order that nothing proves is
-flagged. The first row of an opportunity gives its StageName from null.
+flagged, also on the row after it, whose old values rest on it. The first row of an opportunity gives its StageName from null.
 """
 
 from __future__ import annotations
@@ -65,10 +65,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     Attributes:
         values: Canonical values in the order of `COLUMNS`.
         stage_since: When its stage was entered, canonical text.
+        guessed: Whether the last row's place within its second is a guess.
     """
 
     values: tuple[str | None, ...]
     stage_since: str
+    guessed: bool = False
 
 
 def by_opportunity(rows: Iterable[OpportunityRow]) -> Iterator[tuple[str, list[OpportunityRow]]]:
@@ -86,7 +88,11 @@ def in_order(
     Yields:
         The row, its canonical values, its time, and whether its place within its second is a guess.
     """
-    keyed = sorted((timestamps.canonical(row.created_date), row.id, row, row.values()) for row in rows)
+    once = {row.id: row for row in rows}
+    keyed = sorted(
+        ((timestamps.canonical(row.created_date), row.id, row, row.values()) for row in once.values()),
+        key=lambda item: item[:2],
+    )
     last = None if before is None else before.values
     for at, group in groupby(keyed, key=lambda item: item[0]):
         second = [(row, row_values) for _, _, row, row_values in group]
@@ -110,16 +116,16 @@ def _chain(rows: list[_Valued], last: tuple[str | None, ...] | None) -> tuple[li
             return
         if not rest:
             fitting.append(done)
+        tried = set()  # rows that say the same are one candidate: their exchange is no other story
         for place, candidate in enumerate(rest):
-            if _follows(candidate[0], current):
+            says = (candidate[1], candidate[0].created_by_id)
+            if says not in tried and _follows(candidate[0], current):
+                tried.add(says)
                 extend([*done, candidate], rest[:place] + rest[place + 1 :], candidate[1])
 
     extend([], rows, last)
-    if not fitting:
-        return rows, True
     # Candidates are tried in order of Id, so the first order that fits is also the one that Ids prefer.
-    same_story = len(fitting) == 1 or [item[1] for item in fitting[0]] == [item[1] for item in fitting[1]]
-    return fitting[0], not same_story
+    return (fitting[0], len(fitting) > 1) if fitting else (rows, True)
 
 
 def _follows(row: OpportunityRow, current: tuple[str | None, ...] | None) -> bool:
@@ -170,7 +176,7 @@ def opportunity_changes(
             )
             if not changed:
                 old, context.metadata = new, {"superseded": "true"}
-            elif guessed:
+            elif guessed or (before is not None and before.guessed):
                 context.metadata = {"order_within_second": "ambiguous"}
             if changed and field == "StageName" and before is not None:
                 context.previous_stage = old
@@ -196,7 +202,7 @@ def opportunity_changes(
                 )
             )
         entered = before is None or before.values[0] != row_values[0]
-        before = Snapshot(row_values, at if entered or before is None else before.stage_since)
+        before = Snapshot(row_values, at if entered or before is None else before.stage_since, guessed)
     if before is None:
         raise ValueError("an opportunity without rows has no changes")
     return events, before

@@ -1,0 +1,61 @@
+"""Mock orgs for the end-to-end tests: a small generated one that is seeded once, and empty ones to fill by hand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.clock import OrgClock
+from localcloud.salesforce.org import Org
+from localcloud.salesforce.server import Running, serve_in_thread
+from localcloud.seed import seed_org
+from tests.certificates import PrivateCa, make_private_ca
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def small_org(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated org of about 1,500 events; not to be changed."""
+    path = tmp_path_factory.mktemp("small") / "org"
+    seed_org(path, events=1_500, seed=11)
+    return path
+
+
+@pytest.fixture(scope="session")
+def private_ca(tmp_path_factory: pytest.TempPathFactory) -> PrivateCa:
+    """A certificate authority of our own, and a certificate of it for 127.0.0.1."""
+    return make_private_ca(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def copy_of_small_org(small_org: Path, tmp_path: Path) -> Path:
+    """A copy of the small org that a test may change."""
+    path = tmp_path / "org"
+    shutil.copytree(small_org, path)
+    return path
+
+
+@pytest.fixture
+def empty_org(tmp_path: Path) -> Path:
+    """An org without rows but the login user's, whose clock stands at `NOW` when it is made."""
+    path = tmp_path / "org"
+    Org.create(path, clock=OrgClock(NOW)).close()
+    return path
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Running]]:
+    """Serves orgs until the test ends."""
+    with ExitStack() as stack:
+
+        def start(org: Path, **options: Any) -> Running:
+            return stack.enter_context(serve_in_thread(org, **options))
+
+        yield start
