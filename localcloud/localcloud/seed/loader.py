@@ -1,0 +1,373 @@
+"""Makes an org: the truth log first, then the rows that follow from it, and nothing half done."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import dropwhile, islice, takewhile
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from localcloud.clock import OrgClock
+from localcloud.salesforce.org import Org
+from localcloud.seed.decisions import Decision, Expectation, instant_text, read_truth, write_truth
+from localcloud.seed.errors import SeedError
+from localcloud.seed.event_log import read_cases
+from localcloud.seed.generator import SPAN_SECONDS, Plan, generate, roster
+from localcloud.seed.mapping import decisions_from
+from localcloud.seed.measured import load as measured_table
+from localcloud.seed.model import tracked_fields
+from localcloud.seed.people import Ids, People
+from localcloud.seed.rows import RowMaker, api_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from localcloud.seed.mapping import Target
+    from localcloud.seed.people import Row
+
+    Progress = Callable[[int, int | None], None]
+    """Called with how many decisions are done, and of how many where that is known."""
+
+T = TypeVar("T")
+
+TRUTH = "truth.jsonl"
+META = "meta.json"
+GENERATED_CLOCK = datetime(2026, 3, 2, 8, tzinfo=UTC)
+"""What the clock of a generated org shows when it is made."""
+
+QUIET = timedelta(hours=1)
+"""Between the last decision and the org's clock, so that every reader's lag is over."""
+
+_DAY_SECONDS = 86_400
+_CHUNK_ROWS = 20_000
+_REPORT_EVERY = 2_000
+_UNKNOWN_CITATION = "none known: cite the log's publisher"
+_CITATION_OF = {"bpic2012": "BPI Challenge 2012", "bpic2013": "BPI Challenge 2013", "bpic2020": "BPI Challenge 2020"}
+_HELPDESK = (
+    "M. Polato, Dataset belonging to the help desk log of an Italian company, "
+    "doi 10.4121/uuid:0c60edf1-6f83-4e75-9367-4c63b3e9d5bb"
+)
+
+
+class Meta(msgspec.Struct, omit_defaults=True):
+    """What ``meta.json`` says beside the truth log.
+
+    ``events_expected`` counts events per stream, by the rules of the truth log, look-up changes as two;
+    ``clock`` is the org's clock after the last decision was played; of a generated org,
+    ``planned_events`` and ``generated_until`` (epoch seconds in the generator's own time) say where
+    its future begins.
+    """
+
+    source: str
+    citation: str
+    seed: int
+    clock: str
+    decisions: int
+    events_expected: dict[str, int]
+    tracked_fields: dict[str, list[str]]
+    target: str | None = None
+    planned_events: int | None = None
+    generated_until: int | None = None
+
+
+class SeedReport(msgspec.Struct, frozen=True):
+    """What was put into an org: decisions taken, events that readers must find, rows loaded, per-stream events."""
+
+    decisions: int
+    events: int
+    rows: int
+    streams: dict[str, int]
+
+
+def seed_org(
+    org_dir: Path,
+    *,
+    event_log: Path | None = None,
+    as_: Target | None = None,
+    events: int = 20_000,
+    seed: int = 7,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SeedReport:
+    """Make an org from an event log, or a made-up one where none is given.
+
+    Args:
+        org_dir: the org's folder; it must hold no org yet.
+        event_log: XES, XES.gz or CSV.
+        as_: what a case of the log becomes.
+        events: expected events of a made-up org, met within 2 % from some thousands on.
+        seed: the same seed and size give the same decisions and rows.
+        progress: called with a step's name, how much of it is done, and of how much (0: not known).
+
+    Raises:
+        SeedError: one sentence; nothing is left behind.
+    """
+    told: Progress | None = None
+    if progress is not None:
+        say = progress
+
+        def told(done: int, total: int | None = None) -> None:
+            say("loading" if total else "deciding", done, total or 0)
+
+    if (event_log is None) != (as_ is None):
+        raise SeedError("An event log and what its cases become (opportunity, case or approval) go together.")
+    if event_log is not None and as_ is not None:
+        return seed_event_log(org_dir, event_log, as_, seed=seed, progress=told)
+    return seed_generated(org_dir, events=events, seed=seed, progress=told)
+
+
+def seed_event_log(
+    org_dir: Path, event_log: Path, target: Target, *, seed: int = 7, progress: Progress | None = None
+) -> SeedReport:
+    """Make an org of an event log by the documented mapping; its clock shows an hour after the last event.
+
+    Args:
+        org_dir: the org's folder; it must hold no org yet.
+        event_log: XES, XES.gz or CSV.
+        target: what a case becomes.
+        seed: written into ``meta.json``; nothing is left to chance here.
+        progress: called with cases read, then with decisions loaded.
+
+    Raises:
+        SeedError: one sentence; nothing is left behind.
+    """
+    with _staged(org_dir) as (stage, org):
+        people, ids = People(org.new_id), Ids(org.new_id)
+        decisions = decisions_from(_counted(read_cases(event_log), progress), target, ids, people)
+        clock = datetime.fromisoformat(decisions[-1].at) + QUIET
+        first = int(datetime.fromisoformat(decisions[0].at).timestamp())
+        meta = Meta(event_log.name, _citation(event_log.name), seed, "", 0, {}, tracked_fields(), target=target)
+        return _fill(stage, org, meta, decisions, people, since=first, clock=clock, progress=progress)
+
+
+def seed_generated(
+    org_dir: Path, *, events: int = 20_000, seed: int = 7, progress: Progress | None = None
+) -> SeedReport:
+    """Make an org that moves as the measured logs do, with two years of history.
+
+    Args:
+        org_dir: the org's folder; it must hold no org yet.
+        events: expected events, met within 2 % from some thousands on.
+        seed: the same seed and size give the same decisions and rows.
+        progress: called with decisions taken, then with decisions loaded.
+
+    Raises:
+        SeedError: one sentence; nothing is left behind.
+    """
+    end = int((GENERATED_CLOCK - QUIET).timestamp())
+    plan = Plan(seed, events, end)
+    with _staged(org_dir) as (stage, org):
+        last = instant_text(end)
+        decisions = takewhile(lambda decision: decision.at <= last, generate(plan, org.new_id))
+        citation = "; ".join(measured_table().citations.values())
+        meta = Meta("generated", citation, seed, "", 0, {}, tracked_fields(), None, events, end)
+        people = roster(plan, org.new_id)
+        since = end - SPAN_SECONDS
+        return _fill(
+            stage,
+            org,
+            meta,
+            _counted(decisions, progress),
+            people,
+            since=since,
+            clock=GENERATED_CLOCK,
+            progress=progress,
+        )
+
+
+def advance(org_dir: Path, *, days: int = 1, progress: Progress | None = None) -> SeedReport:
+    """Let days pass in an org: its clock moves on, and a generated org's next decisions happen.
+
+    Everything new is dated after what the org's clock showed before, and at least an hour before what it
+    shows afterwards; the clock moves last. An org of an event log gets no new decisions.
+
+    Args:
+        org_dir: a seeded org.
+        days: how many, at least one.
+        progress: called with decisions loaded.
+
+    Raises:
+        SeedError: the folder holds no seeded org.
+    """
+    if days < 1:
+        raise SeedError("The org can only move forward, by one day or more.")
+    meta = _read_meta(org_dir)
+    with Org.open(org_dir) as org:
+        # The first whole second that the org has not shown yet.
+        previous = int(org.clock.now().timestamp()) + 1
+        expectation, rows = Expectation(), 0
+        if meta.planned_events is not None and meta.generated_until is not None:
+            _cut(org_dir / TRUTH, meta.decisions)
+            decisions = list(_future(meta, org, previous, days))
+            rows = _continue(org_dir, org, decisions, expectation, progress)
+            meta.generated_until += days * _DAY_SECONDS - int(QUIET.total_seconds())
+        org.clock.advance(timedelta(days=days))
+        meta.clock = instant_text(int(org.clock.now().timestamp()))
+    meta.decisions += expectation.decisions
+    for stream, events in expectation.streams.items():
+        meta.events_expected[stream] = meta.events_expected.get(stream, 0) + events
+    _write_meta(org_dir, meta)
+    return SeedReport(expectation.decisions, expectation.events, rows, expectation.streams)
+
+
+advance_org = advance
+
+
+def _fill(
+    stage: Path,
+    org: Org,
+    meta: Meta,
+    decisions: Iterable[Decision],
+    people: People,
+    *,
+    since: int,
+    clock: datetime,
+    progress: Progress | None,
+) -> SeedReport:
+    """Write the truth, then load what follows from it."""
+    expectation = Expectation()
+    write_truth(stage / TRUTH, decisions, expectation)
+    if not expectation.decisions:
+        raise SeedError("That would be an org without a single decision.")
+    meta.decisions, meta.events_expected = expectation.decisions, dict(sorted(expectation.streams.items()))
+    meta.clock = instant_text(int(clock.timestamp()))
+    _write_meta(stage, meta)
+    created = api_instant(instant_text(since - _DAY_SECONDS))
+    rows = 0
+    for sobject, users in people.rows(created, org.user_id, org.settings.username).items():
+        rows += org.load(sobject, users)
+    rows += org.load("Organization", [_organization(org, created)])
+    maker = RowMaker(org.new_id, expectation.deleted)
+    rows += _play(org, maker, read_truth(stage / TRUTH), expectation.decisions, progress)
+    org.clock.set(clock)
+    return SeedReport(expectation.decisions, expectation.events, rows, meta.events_expected)
+
+
+def _play(org: Org, maker: RowMaker, decisions: Iterable[Decision], total: int, progress: Progress | None) -> int:
+    loaded = 0
+    for done, decision in enumerate(decisions, 1):
+        maker.play(decision)
+        if maker.count >= _CHUNK_ROWS:
+            loaded += _load(org, maker)
+        if progress is not None and done % _REPORT_EVERY == 0:
+            progress(done, total)
+    maker.finish()
+    loaded += _load(org, maker)
+    if progress is not None:
+        progress(total, total)
+    return loaded
+
+
+def _load(org: Org, maker: RowMaker, *, replace: bool = False) -> int:
+    loaded = 0
+    for sobject, rows in maker.take().items():
+        if replace:
+            latest: dict[object, Row] = {row["Id"]: row for row in rows}
+            # The delete opens the transaction that the load commits.
+            org.db.executemany(f'DELETE FROM "{sobject}" WHERE "Id" = ?', [(key,) for key in latest])
+            loaded += org.load(sobject, latest.values())
+        else:
+            loaded += org.load(sobject, rows)
+    return loaded
+
+
+def _future(meta: Meta, org: Org, previous: int, days: int) -> Iterator[Decision]:
+    """Yield the generated decisions of the next days, moved to begin after ``previous``."""
+    if meta.planned_events is None or meta.generated_until is None:
+        return
+    end = int((GENERATED_CLOCK - QUIET).timestamp())
+    known, until = meta.generated_until, meta.generated_until + days * _DAY_SECONDS - int(QUIET.total_seconds())
+    stream = generate(Plan(meta.seed, meta.planned_events, end), org.new_id)
+    first, last = instant_text(known), instant_text(until)
+    for decision in takewhile(lambda d: d.at <= last, dropwhile(lambda d: d.at <= first, stream)):
+        second = int(datetime.fromisoformat(decision.at).timestamp())
+        decision.at = instant_text(second - known + previous)
+        yield decision
+
+
+def _continue(
+    org_dir: Path, org: Org, decisions: list[Decision], expectation: Expectation, progress: Progress | None
+) -> int:
+    """Append to the truth, then bring the org's rows to where the decisions lead."""
+    truth = org_dir / TRUTH
+    before = truth.stat().st_size
+    write_truth(truth, decisions, expectation)
+    newly: AbstractSet[str] = expectation.deleted
+    deleted = newly | {d.record for d in read_truth(truth, end=before) if d.action == "delete"}
+    maker = RowMaker(org.new_id, deleted)
+    maker.replay(read_truth(truth, end=before), newly)
+    for decision in decisions:
+        maker.play(decision)
+    maker.finish()
+    if progress is not None:
+        progress(len(decisions), len(decisions))
+    return _load(org, maker, replace=True)
+
+
+def _cut(truth: Path, decisions: int) -> None:
+    """Take back what an interrupted ``advance`` wrote: its days come again, and replace its rows."""
+    with truth.open("r+b") as lines:
+        lines.truncate(sum(len(line) for line in islice(lines, decisions)))
+
+
+@contextmanager
+def _staged(org_dir: Path) -> Iterator[tuple[Path, Org]]:
+    """Make the org in a folder beside its place, and move it there only when it is complete."""
+    if (org_dir / "org.sqlite").exists():
+        raise SeedError(f"{org_dir} holds an org already.")
+    stage = org_dir.with_name(f".{org_dir.name}.seeding")
+    shutil.rmtree(stage, ignore_errors=True)
+    try:
+        with Org.create(stage, clock=OrgClock(GENERATED_CLOCK)) as org:
+            yield stage, org
+        org_dir.mkdir(parents=True, exist_ok=True)
+        # The database last: its presence says that there is an org.
+        for file in sorted(stage.iterdir(), key=lambda path: path.name.startswith("org.sqlite")):
+            file.replace(org_dir / file.name)
+    except OSError as error:
+        raise SeedError(f"The org could not be written to {org_dir}: {error.strerror or error}.") from error
+    except sqlite3.OperationalError as error:
+        raise SeedError(f"The org could not be written to {org_dir}: {error}.") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _organization(org: Org, created: str) -> Row:
+    stamps = {"CreatedDate": created, "LastModifiedDate": created, "SystemModstamp": created}
+    names = {"Name": org.settings.name, "InstanceName": "LOCAL", "OrganizationType": "Developer Edition"}
+    return {"Id": org.org_id, **names, "TimeZoneSidKey": "GMT", "IsSandbox": False, **stamps}
+
+
+def _counted(items: Iterable[T], progress: Progress | None) -> Iterator[T]:
+    for n, item in enumerate(items, 1):
+        if progress is not None and n % _REPORT_EVERY == 0:
+            progress(n, None)
+        yield item
+
+
+def _citation(name: str) -> str:
+    lower = name.lower()
+    if lower.startswith("helpdesk"):
+        return _HELPDESK
+    for prefix, title in _CITATION_OF.items():
+        if lower.startswith(prefix):
+            return measured_table().citations[title]
+    return _UNKNOWN_CITATION
+
+
+def _write_meta(folder: Path, meta: Meta) -> None:
+    new = folder / f"{META}.new"
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(meta), indent=2) + b"\n")
+    new.replace(folder / META)
+
+
+def _read_meta(org_dir: Path) -> Meta:
+    try:
+        return msgspec.json.decode((org_dir / META).read_bytes(), type=Meta)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SeedError(f"{org_dir} holds no seeded org: its {META} cannot be read.") from error
