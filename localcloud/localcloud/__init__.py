@@ -1,0 +1,1 @@
+"""Salesforce and Snowflake on loopback: mock mode, demo and test bed."""

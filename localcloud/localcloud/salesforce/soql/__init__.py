@@ -1,0 +1,1 @@
+"""SOQL: lexer, parser and a compiler to SQLite."""

@@ -1,0 +1,1 @@
+"""An embedded stand-in for Snowflake: fakesnow with what target-snowflake needs beside it, in an env of its own."""
