@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Final, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from microdecisions import timestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Number", "RawValue", "canonical", "canonical_number", "page_decoder"]
 
@@ -27,10 +31,6 @@ class Number(str):
 RawValue = str | int | bool | None
 """What `page_decoder` makes of an anyType value; a `Number` is a `str` too."""
 
-_NUMERIC: Final = frozenset({"currency", "double", "percent", "int", "integer", "long", "decimal", "number"})
-_BOOLEAN: Final = frozenset({"boolean", "checkbox"})
-_DATE: Final = frozenset({"dateonly", "date"})
-_DATETIME: Final = frozenset({"datetime"})
 _DECIMAL: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?0*[0-3]?[0-9]{1,2})?")  # exponents to 399
 _PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?", re.ASCII)
 _T = TypeVar("_T")
@@ -71,21 +71,32 @@ def canonical(value: RawValue, data_type: str | None) -> str | None:
         return "true"
     if value is False:
         return "false"
-    if type(value) is str:
-        return value if data_type is None else _typed_text(value, data_type.lower())
-    return _typed_text(str(value), "number")
-
-
-def _typed_text(text: str, kind: str) -> str:
+    convert = _conversion(data_type) if type(value) is str else canonical_number
+    if convert is None:
+        return str(value)
     try:
-        if kind in _NUMERIC:
-            return canonical_number(text)
-        if kind in _BOOLEAN:
-            return text.lower() if text.lower() in {"true", "false"} else text
-        if kind in _DATETIME:
-            return timestamps.canonical(text)
-        if kind in _DATE:
-            return timestamps.canonical_date(text)
+        return convert(str(value))
     except ValueError:
-        return text
-    return text
+        return str(value)
+
+
+@lru_cache(maxsize=256)
+def _conversion(data_type: str | None) -> Callable[[str], str] | None:
+    """What makes text of this type canonical; None where it stays as it is."""
+    kind = (data_type or "").lower()
+    for kinds, convert in _CONVERSIONS.items():
+        if kind in kinds:
+            return convert
+    return None
+
+
+def _canonical_boolean(text: str) -> str:
+    return text.lower() if text.lower() in {"true", "false"} else text
+
+
+_CONVERSIONS: Final[dict[frozenset[str], Callable[[str], str]]] = {
+    frozenset({"currency", "double", "percent", "int", "integer", "long", "decimal", "number"}): canonical_number,
+    frozenset({"boolean", "checkbox"}): _canonical_boolean,
+    frozenset({"dateonly", "date"}): timestamps.canonical_date,
+    frozenset({"datetime"}): timestamps.canonical,
+}

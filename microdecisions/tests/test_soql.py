@@ -39,6 +39,13 @@ def test_lists_hold_every_id_once_and_fit_the_room(record_ids: list[str], room: 
     assert all(len(quote(condition, safe="")) <= room for condition in conditions)
 
 
+@pytest.mark.parametrize("field", ["Id", "OpportunityId", "A" * 80 + ".Name"])
+def test_full_lists_fit_any_room(field: str) -> None:
+    record_ids = [f"0065g00000{number:05}AAA" for number in range(30)]
+    for room in range(200, 500):
+        assert max(len(quote(condition, safe="")) for condition in soql.id_lists(field, record_ids, room=room)) <= room
+
+
 def test_lists_are_as_few_as_they_can_be() -> None:
     record_ids = [f"0065g00000{number:05}AAA" for number in range(1_000)]
     assert len(list(soql.id_lists("OpportunityId", record_ids))) == -(-1_000 * 27 // 6_000)

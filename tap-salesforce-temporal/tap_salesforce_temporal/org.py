@@ -69,8 +69,9 @@ class Org:
         Args:
             only: Names of the streams that are asked for; all when None. Each costs one describe call.
         """
+        streams = sources.stream_names(self._objects)
         for name, summary in sorted(self._objects.items()):
-            if not summary.queryable or (only is not None and sources.stream_name(name) not in only):
+            if not summary.queryable or (only is not None and streams[name] not in only):
                 continue
             if name == "OpportunityHistory":
                 yield sources.opportunity_history_source(self._metadata.describe(name))
@@ -81,4 +82,4 @@ class Org:
                 if source is None:
                     self._log.info("%s is associated as history but has not the columns of one: left out.", name)
                 else:
-                    yield source
+                    yield msgspec.structs.replace(source, stream=streams[name])

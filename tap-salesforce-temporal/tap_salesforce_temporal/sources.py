@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 
     from microdecisions.describe import ObjectDescription, ObjectSummary
 
-__all__ = ["Source", "approval_step_source", "field_history_source", "opportunity_history_source", "stream_name"]
+__all__ = [
+    "Source",
+    "approval_step_source",
+    "field_history_source",
+    "opportunity_history_source",
+    "stream_name",
+    "stream_names",
+]
 
 Kind = Literal["field_history", "opportunity_history", "approval_step"]
 
@@ -76,6 +84,13 @@ def stream_name(sobject: str) -> str:
     return parted.lower()
 
 
+def stream_names(sobjects: Iterable[str]) -> dict[str, str]:
+    """Name a stream for each object; objects whose names would be the same keep their API names in lower case."""
+    names = {sobject: stream_name(sobject) for sobject in sobjects}
+    taken = Counter(names.values())
+    return {sobject: name if taken[name] == 1 else sobject.lower() for sobject, name in names.items()}
+
+
 def field_history_source(summary: ObjectSummary, description: ObjectDescription) -> Source | None:
     """Make the source of a field-history object, or None when the object is none.
 
@@ -130,12 +145,13 @@ def opportunity_history_source(description: ObjectDescription) -> Source:
 def approval_step_source(description: ObjectDescription) -> Source:
     """Make the source of `ProcessInstanceStep`, the steps of approvals that somebody acted on."""
     present = {field.name for field in description.fields}
+    filterable = {field.name for field in description.fields if field.filterable}
     relations = {field.relationship_name for field in description.fields}
     return Source(
         stream="process_instance_step",
         sobject="ProcessInstanceStep",
         kind="approval_step",
-        cursor="SystemModstamp",
+        cursor="SystemModstamp" if "SystemModstamp" in filterable else "CreatedDate",
         fields=(
             *_APPROVAL_STEP,
             *(name for name in _APPROVAL_OWN if name in present),

@@ -97,6 +97,8 @@ class HistoryStream(PageStream):
         for page in self._events(fetched_ahead(windows, self.stop), normaliser, emitted, overlap):
             if not isinstance(page, Checkpoint):
                 total += len(page)
+            elif page.bookmark["replication_key_value"] < self.stream_state.get("replication_key_value", ""):
+                continue  # only the overlap was read again: a longer lag than before, or another host's clock
             yield page
         self.logger.info(
             "Stream `%s`: %s events from %s to %s, %s API calls, %.1f s.",
@@ -140,10 +142,13 @@ class HistoryStream(PageStream):
 
     def _start(self, bookmark: bookmarks.Bookmark, overlap: timedelta) -> tuple[datetime | None, bool]:
         """Where to read from, and whether nothing can be earlier."""
+        given = self._history_tap.settings.start_date
+        earliest = None if given is None else timestamps.floor_second(_instant(given))
         if bookmark.complete_to is not None:
-            return timestamps.floor_second(bookmark.complete_to) - overlap, False
-        if self._history_tap.settings.start_date is not None:
-            return timestamps.floor_second(_instant(self._history_tap.settings.start_date)), False
+            again = timestamps.floor_second(bookmark.complete_to) - overlap
+            return again if earliest is None else max(again, earliest), False
+        if earliest is not None:
+            return earliest, False
         return self._history_tap.org.reader.oldest(self.source), True
 
     @staticmethod

@@ -56,7 +56,7 @@ def test_golden_row_becomes_its_golden_event() -> None:
 def test_a_row_with_nothing_but_itself_is_an_event_still() -> None:
     event = _event(msgspec.json.encode(LEAST), {})
     assert (event.record_type, event.record_id, event.actor_type, event.new_value) == (None, None, "system", "Removed")
-    assert event.event_id == "00D5g000004AbcDEAS:ProcessInstanceStep:04h5g00000Step1AAA"
+    assert event.event_id == "00D5g000004AbcDEAS:ProcessInstanceStep:04h5g00000Step1AAB"
     assert "approval_process_name" not in event.to_dict()["context"]
 
 

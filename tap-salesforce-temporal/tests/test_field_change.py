@@ -66,8 +66,9 @@ def _source(sobject: str, parent: str, parent_field: str) -> Source:
 def _answer(rows: list[bytes], parent_field: str) -> list[FieldHistoryRow]:
     """Rows as they come out of an answer to a query."""
     body = b'{"totalSize":%d,"done":true,"records":[%s]}' % (len(rows), b",".join(rows))
-    page = values.page_decoder(QueryPage[row_type(parent_field)]).decode(body)  # type: ignore[misc]
-    return page.rows
+    page_type: Any = QueryPage[row_type(parent_field)]  # type: ignore[misc]
+    rows_read: list[FieldHistoryRow] = values.page_decoder(page_type).decode(body).rows
+    return rows_read
 
 
 def test_golden_files_are_of_this_schema_version() -> None:

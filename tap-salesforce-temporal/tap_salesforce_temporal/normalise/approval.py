@@ -83,6 +83,7 @@ def _decision(
         field_name="StepStatus",
         old_value=None,
         new_value=values.canonical(row.step_status, "Picklist"),
+        is_primary=True,
         context=EventContext(
             source_object="ProcessInstanceStep",
             source_record_id=row_id,

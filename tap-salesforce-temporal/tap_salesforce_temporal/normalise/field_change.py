@@ -78,37 +78,33 @@ def field_changes(
     extracted_at, version = extraction.extracted_at, extraction.extractor_version
     events = []
     for row in rows:
-        actor = actors[row.created_by_id]
+        actor_id, actor_type, actor_name = actors[row.created_by_id]
         at = timestamps.canonical(row.created_date)
-        row_id = to_18(row.id)
+        row_id, record_id = to_18(row.id), row.parent_id
         kind, field = row.data_type, row.field
-        old, new = row.old_value, row.new_value
-        # Most rows hold text that stays as it is: only others pay for the look at their type.
-        if old is not None:
-            old = values.canonical(old, kind)
-        if new is not None:
-            new = values.canonical(new, kind)
-        context = EventContext(source_object=sobject, source_record_id=row_id, source=origin, data_type=kind)
+        old = values.canonical(row.old_value, kind)
+        new = values.canonical(row.new_value, kind)
+        context = EventContext(sobject, row_id, origin, data_type=kind)
         if old is None and new is None and not is_pseudo_field(field):
             context.metadata = _NOT_RECORDED
         events.append(
             MicroDecisionEvent(
-                event_id=prefix + row_id,
-                event_type="field_change",
-                timestamp_occurred=at,
-                timestamp_recorded=at,
-                actor_id=actor[0],
-                actor_type=actor[1],
-                actor_name=actor[2],
-                record_type=parent,
-                record_id=None if row.parent_id is None else to_18(row.parent_id),
-                field_name=field,
-                old_value=old,
-                new_value=new,
-                is_primary=kind != "EntityId" and field not in second_witness,
-                context=context,
-                extracted_at=extracted_at,
-                extractor_version=version,
+                prefix + row_id,
+                "field_change",
+                at,
+                at,
+                actor_id,
+                actor_type,
+                actor_name,
+                parent,
+                None if record_id is None else to_18(record_id),
+                field,
+                old,
+                new,
+                kind != "EntityId" and field not in second_witness,
+                context,
+                extracted_at,
+                version,
             )
         )
     return events

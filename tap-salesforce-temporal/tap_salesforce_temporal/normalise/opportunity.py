@@ -2,7 +2,8 @@
 
 The object holds no difference and no order within a second, so the rows of one opportunity are put in order first: by
 CreatedDate, then by the chain of previous values that each row carries, then by Id. An order that nothing proves is
-flagged, also on the row after it, whose old values rest on it. The first row of an opportunity gives its StageName from null.
+flagged, also on the row after it, whose old values rest on it. The first row of an opportunity gives its StageName
+from null.
 """
 
 from __future__ import annotations
