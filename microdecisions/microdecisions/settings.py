@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["LoginSettings", "Settings", "is_loopback", "json_schema", "load", "origin_of", "secret_names"]
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
-Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
+# Whole numbers: Meltano cannot pass a decimal setting that comes from the environment.
+Seconds = Annotated[int, Meta(ge=1, le=3600)]
 
 _NO_SUCH_FLOW = "belongs to a login flow that this version does not have: use `jwt_bearer` or `access_token`"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -140,10 +141,10 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
     ] = None
     connect_timeout_seconds: Annotated[
         Seconds, Meta(title="Connect timeout (s)", description="How long to wait for a connection.")
-    ] = 10.0
+    ] = 10
     read_timeout_seconds: Annotated[
         Seconds, Meta(title="Read timeout (s)", description="How long to wait for the next bytes of an answer.")
-    ] = 120.0
+    ] = 120
 
     def __post_init__(self) -> None:
         self._check_addresses()

@@ -110,7 +110,7 @@ def test_a_server_that_does_not_answer_in_time_is_tried_again(org: Any, pem: str
     silent = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{silent.getsockname()[1]}"
     settings = LoginSettings(
-        login_url=url, client_id="c", username="u", private_key=pem, read_timeout_seconds=0.1, connect_timeout_seconds=1
+        login_url=url, client_id="c", username="u", private_key=pem, read_timeout_seconds=1, connect_timeout_seconds=1
     )
     pauses: list[float] = []
     clocks = Clocks(sleep=pauses.append, random=lambda: 1.0)
