@@ -1,0 +1,131 @@
+# Everything a person types here; `make` alone lists it.
+# A machine with Python 3.11 or later, make and git is enough: the rest is brought into
+# .tools, .venv, .envs and .meltano, all of them inside this folder.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+MELTANO := .envs/meltano/bin/meltano
+
+# Which interpreter to build on; the first of these that runs and is new enough is taken.
+PYTHON ?=
+PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3
+
+# Variables of `make demo` and `make sql`: an event log and what it becomes, or the size of a made-up org.
+LOG ?=
+EVENTS ?=
+ifeq ($(origin AS),default)  # make's own idea of AS is the assembler
+AS :=
+endif
+# They reach the shell as its variables, so that quotes and blanks in them are only that.
+demo sql: export DEMO_LOG := $(value LOG)
+demo sql: export DEMO_AS := $(value AS)
+demo sql: export DEMO_EVENTS := $(value EVENTS)
+sql: export DEMO_QUERY := $(value Q)
+DEMO = $(if $(LOG),--event-log "$$DEMO_LOG") $(if $(AS),--as "$$DEMO_AS") $(if $(EVENTS),--events "$$DEMO_EVENTS")
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
+# Set-ups of other projects must not leak into this one.
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT PYTHONPATH PYTHONHOME MAKEFLAGS
+
+# $(call step,what it says,command): one line on the screen, with the seconds it took.
+step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
+
+.PHONY: help demo sql test coverage lint typecheck bench-tap plugins setup lock clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: setup  ## Mock org -> meltano run -> Snowflake stand-in -> check (LOG=file AS=opportunity|case|approval, EVENTS=20000)
+	@.venv/bin/python demo/run.py load $(DEMO)
+
+sql: setup  ## Ask the demo's warehouse (Q="select ..." for one query; LOG=, AS=, EVENTS= as in the demo)
+	@.venv/bin/python demo/run.py sql $(DEMO) $(if $(value Q),--query "$$DEMO_QUERY")
+
+test: setup  ## All tests (ARGS="-k name" to choose)
+	@.venv/bin/pytest $(ARGS)
+
+coverage: setup  ## All tests, and which lines they leave out
+	@.venv/bin/pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: .venv/.stamp  ## Style: ruff check and ruff format
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
+	@.venv/bin/mypy microdecisions/microdecisions tap-salesforce-temporal/tap_salesforce_temporal localcloud/localcloud \
+	  plugins demo benchmarks
+	@for tests in microdecisions/tests tap-salesforce-temporal/tests localcloud/tests tests; do \
+	  .venv/bin/mypy $$tests || exit 1; done  # one by one: each folder has a conftest of its own
+
+bench-tap: setup  ## Rows per second of the tap beside the floor (ROWS=1000000)
+	@.venv/bin/python benchmarks/bench_tap.py $(if $(ROWS),--rows $(ROWS))
+
+plugins: .venv/.stamp  ## Write the plugins' settings anew into plugins/, meltano.yml and README.md
+	@.venv/bin/python plugins/generate.py
+
+setup: .venv/.stamp .envs/meltano/.stamp .envs/snowflake/.stamp .meltano/.stamp  ## Set everything up (the other targets do it by themselves)
+
+lock: $(UV)  ## Resolve all dependencies again (UPGRADE=1 takes newer releases)
+	@$(UV) lock -q $(if $(UPGRADE),--upgrade)
+	@$(call write,tap-salesforce-temporal,$(UV) export -q --locked --package tap-salesforce-temporal \
+	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
+	@$(call write,meltano,$(call pins,meltano,meltano==4.4.1))
+	@$(call write,snowflake-server,$(call pins,snowflake-server,fakesnow[server]==0.12.1 snowflake-connector-python<5))
+	@$(call write,target-snowflake,$(call pins,target-snowflake,meltanolabs-target-snowflake==0.20.4))
+
+clean:  ## Remove all that was set up or loaded here (the demo's warehouses too)
+	@for org in .localcloud/*/; do [ ! -x .venv/bin/localcloud ] || [ ! -d "$$org" ] || .venv/bin/localcloud down --org "$$org"; done
+	rm -rf .tools .venv .envs .meltano .localcloud .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+
+# $(call write,name,command): constraints/name.txt from what the command prints, its opening comment kept
+write = f=constraints/$(1).txt; { grep '^\#' $$f; $(2); } >$$f.new && mv $$f.new $$f
+# $(call pins,name,requirements): those requirements resolved for every platform, on today's pins if they hold
+pins = printf '%s\n' $(foreach r,$(2),'$(r)') | $(UV) pip compile - --universal --python-version 3.11 \
+  --no-header --no-annotate -q $(if $(UPGRADE),,--constraint constraints/$(1).txt)
+
+# --- what the targets above stand on ---------------------------------------------------------------
+
+# An interpreter is believed only when it runs: version managers leave shims that do not.
+.tools/interpreter:
+	@mkdir -p .tools
+	@for p in $(PYTHONS); do \
+	  if found=$$("$$p" -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1); print(getattr(sys, "_base_executable", "") or sys.executable)' 2>/dev/null); then \
+	    echo "$$found" >$@; exit 0; fi; done; \
+	echo 'Python 3.11 or later is needed and was not found; name one: make PYTHON=/path/to/python3' >&2; exit 1
+
+# Some systems ship Python without ensurepip; there pip puts uv into a plain folder instead.
+$(UV): | .tools/interpreter
+	$(call step,setting up uv $(UV_VERSION),p=$$(cat .tools/interpreter); \
+	  { "$$p" -m venv .tools && .tools/bin/python -m pip install -q uv==$(UV_VERSION); } >.tools/log 2>&1 \
+	  || "$$p" -m pip install -q --upgrade --target .tools uv==$(UV_VERSION) >>.tools/log 2>&1 \
+	  || { cat .tools/log >&2; exit 1; })
+
+.venv/.stamp: uv.lock pyproject.toml $(wildcard */pyproject.toml) | $(UV)
+	$(call step,setting up the workspace,$(UV) sync -q --locked --python "$$(cat .tools/interpreter)")
+	@touch $@
+
+# $(call environment,name,constraints,packages): a virtual environment of its own under .envs
+environment = $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/$(1) \
+  && $(UV) pip install -q --python .envs/$(1) -r constraints/$(2).txt $(3)
+
+.envs/meltano/.stamp: constraints/meltano.txt | $(UV)
+	$(call step,setting up Meltano,$(call environment,meltano,meltano))
+	@touch $@
+
+.envs/snowflake/.stamp: constraints/snowflake-server.txt localcloud/pyproject.toml | $(UV)
+	$(call step,setting up the Snowflake stand-in,$(call environment,snowflake,snowflake-server) \
+	  && $(UV) pip install -q --python .envs/snowflake --no-deps -e ./localcloud)
+	@touch $@
+
+.meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/target-snowflake.txt \
+  tap-salesforce-temporal/pyproject.toml microdecisions/pyproject.toml .envs/meltano/.stamp
+	$(call step,installing the plugins (meltano install),mkdir -p .meltano \
+	  && { $(MELTANO) install --clean >.meltano/install.log 2>&1 || { tail -n 30 .meltano/install.log >&2; exit 1; }; })
+	@touch $@

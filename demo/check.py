@@ -1,0 +1,333 @@
+"""Compares what the truth log says was decided with what arrived in Snowflake, event by event.
+
+It knows the rules of the truth log (localcloud/README.md) and the columns of an event (docs/event.md), and
+imports neither the plugins nor localcloud: a mistake of theirs cannot hide in here.
+
+    python demo/check.py ORG --schema SALESFORCE --query COMMAND...
+
+COMMAND is run with SQL statements as its last argument and prints their rows, one JSON object a line; names
+without a schema mean the tables of that schema.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+SNAPSHOT_FIELDS = ("StageName", "Amount", "CloseDate", "Probability", "ForecastCategory")
+STEP_STATUS = {"submit": "Started", "approve": "Approved", "reject": "Rejected", "remove": "Removed"}
+SECONDS_PER_DAY = 86_400
+
+COLUMNS = (
+    "EVENT_ID",
+    "EVENT_TYPE",
+    "TIMESTAMP_OCCURRED",
+    "ACTOR_ID",
+    "RECORD_TYPE",
+    "RECORD_ID",
+    "FIELD_NAME",
+    "OLD_VALUE",
+    "NEW_VALUE",
+    "IS_PRIMARY",
+    "CONTEXT",
+)
+
+Json = Mapping[str, Any]  # a parsed line of the truth log or of the query's answer
+Event = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Stream:
+    """One stream's comparison.
+
+    Attributes:
+        name: The stream, as the tap names it.
+        decided: Events that the truth log asks for.
+        arrived: Rows in Snowflake.
+        distinct: Different event ids among them.
+        before: Rows that were there before this run.
+        wrong: The first differences, as sentences.
+    """
+
+    name: str
+    decided: int = 0
+    arrived: int = 0
+    distinct: int = 0
+    before: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything decided arrived once, as it was decided, and nothing else."""
+        return self.decided == self.arrived == self.distinct and not self.wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check one org; print the table; return 0 when all is equal, 1 when not."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("org", type=Path, help="folder with truth.jsonl and meta.json")
+    parser.add_argument("--schema", required=True, help="schema of the tables in Snowflake")
+    parser.add_argument("--before", type=json.loads, default={}, help="rows per table before this run, JSON")
+    parser.add_argument("--report", type=Path, help="also write the figures to this file, JSON")
+    parser.add_argument("--query", nargs=argparse.REMAINDER, required=True, help="command that runs a statement")
+    options = parser.parse_args(arguments)
+
+    expected = expected_events(read_truth(options.org / "truth.jsonl"), tracked_fields(options.org))
+    arrived = Warehouse(options.query, options.schema).arrived()
+    streams = [
+        compare(name, expected.get(name, Counter()), arrived.get(name, Arrived()))
+        for name in sorted(expected.keys() | arrived.keys())
+    ]
+    for stream in streams:
+        stream.before = int(options.before.get(stream.name, 0))
+    print("\n".join(table(streams)))
+    if options.report:
+        figures = [{**vars_of(stream), "new": stream.arrived - stream.before} for stream in streams]
+        options.report.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for stream in streams:
+        for sentence in stream.wrong:
+            print(f"{stream.name}: {sentence}", file=sys.stderr)
+    return 0 if streams and all(stream.equal for stream in streams) else 1
+
+
+def vars_of(stream: Stream) -> dict[str, object]:
+    """The figures of a stream as plain data."""
+    return {
+        "stream": stream.name,
+        "decided": stream.decided,
+        "arrived": stream.arrived,
+        "distinct": stream.distinct,
+        "equal": stream.equal,
+    }
+
+
+# --- what was decided ------------------------------------------------------------------------------
+
+
+def read_truth(path: Path) -> Iterator[Json]:
+    """The lines of a truth log, in their order."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def tracked_fields(org: Path) -> dict[str, frozenset[str]]:
+    """The fields with history tracking per object, from `meta.json`."""
+    meta = json.loads((org / "meta.json").read_text(encoding="utf-8"))
+    return {name: frozenset(fields) for name, fields in meta["tracked_fields"].items()}
+
+
+def expected_events(truth: Iterable[Json], tracked: Mapping[str, frozenset[str]]) -> dict[str, Counter[Event]]:
+    """The events that each stream must hold, by the rules of the truth log."""
+    events: dict[str, Counter[Event]] = {}
+    stages: dict[str, tuple[str | None, datetime]] = {}
+    for line in truth:
+        if line["action"] in STEP_STATUS:
+            put(events, "process_instance_step", approval_step(line))
+        elif line["action"] in ("create", "update"):
+            if line["object"] in tracked:
+                for event in field_history(line, tracked[line["object"]]):
+                    put(events, history_stream(line["object"]), event)
+            if line["object"] == "Opportunity":
+                for event in opportunity_history(line, stages):
+                    put(events, "opportunity_history", event)
+    return events
+
+
+def put(events: dict[str, Counter[Event]], stream: str, event: Event) -> None:
+    """Count one expected event of a stream."""
+    events.setdefault(stream, Counter())[event] += 1
+
+
+def history_stream(sobject: str) -> str:
+    """The stream of an object's field history: Opportunity has a special one, custom objects two bars."""
+    if sobject == "Opportunity":
+        return "opportunity_field_history"
+    name = sobject.removesuffix("__c")
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return f"{snake}__history" if name != sobject else f"{snake}_history"
+
+
+def field_history(line: Json, tracked: frozenset[str]) -> Iterator[Event]:
+    """One event per tracked field that changed, two for a look-up; one `created` for a new record."""
+    head = ("field_change", second(line["at"]), line["actor"], line["object"], line["record"])
+    if line["action"] == "create":
+        yield (*head, "created", None, None, True)
+        return
+    for change in line["changes"]:
+        name = change["field"]
+        if name not in tracked:
+            continue
+        if change["type"] == "lookup":
+            yield (*head, name, change.get("old_name"), change.get("new_name"), True)
+            yield (*head, name, change["old"], change["new"], False)
+        else:
+            # OpportunityHistory records these fields too, and its events are the ones that count
+            second_witness = line["object"] == "Opportunity" and name in SNAPSHOT_FIELDS
+            yield (*head, name, change["old"], change["new"], not second_witness)
+
+
+def opportunity_history(line: Json, stages: dict[str, tuple[str | None, datetime]]) -> Iterator[Event]:
+    """One event per changed field of the snapshot; the stage also with the one before and its days."""
+    at = datetime.fromisoformat(line["at"])
+    tail = (second(line["at"]), line["actor"], "Opportunity", line["record"])
+    changes = {change["field"]: change for change in line["changes"]}
+    if line["action"] == "create":
+        stage = changes["StageName"]["new"] if "StageName" in changes else None
+        stages[line["record"]] = (stage, at)
+        yield ("stage_change", *tail, "StageName", None, stage, True, None, None)
+        return
+    for name in SNAPSHOT_FIELDS:
+        if name not in changes:
+            continue
+        old, new = changes[name]["old"], changes[name]["new"]
+        if name == "StageName":
+            before, since = stages[line["record"]]
+            stages[line["record"]] = (new, at)
+            yield ("stage_change", *tail, name, old, new, True, before, round((at - since).total_seconds()))
+        else:
+            yield ("field_change", *tail, name, old, new, True)
+
+
+def approval_step(line: Json) -> Event:
+    """One event per step taken: its status, from nothing."""
+    head = ("approval_decision", second(line["at"]), line["actor"], line["object"], line["record"])
+    return (*head, "StepStatus", None, STEP_STATUS[line["action"]], True)
+
+
+def second(instant: str) -> str:
+    """An instant to the second, whichever way it is written."""
+    return instant[:19].replace(" ", "T")
+
+
+def seconds(days: float | None) -> int | None:
+    """A number of days in whole seconds, so that the last digits of a float do not matter."""
+    return None if days is None else round(days * SECONDS_PER_DAY)
+
+
+# --- what arrived ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Arrived:
+    """What one table holds.
+
+    Attributes:
+        events: Its rows as events, with how often each is there.
+        ids: The different event ids.
+    """
+
+    events: Counter[Event] = field(default_factory=Counter)
+    ids: set[str] = field(default_factory=set)
+
+
+class Warehouse:
+    """The tables of one schema, through a command that runs statements."""
+
+    def __init__(self, command: Sequence[str], schema: str) -> None:
+        self.command = tuple(command)
+        self.schema = schema
+
+    def arrived(self) -> dict[str, Arrived]:
+        """The events of all tables that hold any, by stream name."""
+        where = f"table_schema = '{self.schema}' and column_name = 'EVENT_ID'"
+        names = f"select table_name from information_schema.columns where {where}"  # noqa: S608 - our own names
+        tables = [str(row["TABLE_NAME"]) for row in self.ask(names)]
+        found = {table: Arrived() for table in tables}
+        columns = ", ".join(COLUMNS)
+        statements = [f"select '{table}' as STREAM, {columns} from \"{table}\"" for table in tables]  # noqa: S608
+        for row in self.ask("; ".join(statements)) if statements else ():
+            table = found[row["STREAM"]]
+            table.events[arrived_event(row)] += 1
+            table.ids.add(row["EVENT_ID"])
+        return {name.lower(): table for name, table in found.items() if table.events}
+
+    def ask(self, statements: str) -> Iterator[Json]:
+        """The rows that the statements answer with, in their order.
+
+        Raises:
+            SystemExit: The command failed; its own words are the message.
+        """
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+            command = [*self.command, statements]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, encoding="utf-8") as client:
+                for line in client.stdout or ():
+                    yield json.loads(line)
+            if client.returncode:
+                said.seek(0)
+                sys.exit(f"the warehouse did not answer: {said.read().strip()}")
+
+
+def arrived_event(row: Json) -> Event:
+    """A row in the form of the expected events."""
+    event: Event = (
+        row["EVENT_TYPE"],
+        second(str(row["TIMESTAMP_OCCURRED"])),
+        row["ACTOR_ID"],
+        row["RECORD_TYPE"],
+        row["RECORD_ID"],
+        row["FIELD_NAME"],
+        row["OLD_VALUE"],
+        row["NEW_VALUE"],
+        row["IS_PRIMARY"],
+    )
+    if row["EVENT_TYPE"] != "stage_change":
+        return event
+    context = row["CONTEXT"]
+    context = json.loads(context) if isinstance(context, str) else context
+    return (*event, context.get("previous_stage"), seconds(context.get("stage_duration_days")))
+
+
+def compare(name: str, expected: Counter[Event], table: Arrived) -> Stream:
+    """Compare the expected events of a stream with those that arrived."""
+    stream = Stream(name, expected.total(), table.events.total(), len(table.ids))
+    if stream.distinct != stream.arrived:
+        stream.wrong.append(f"{stream.arrived - stream.distinct} rows repeat an event_id")
+    for word, difference in (("missing", expected - table.events), ("not decided", table.events - expected)):
+        if difference:
+            example = " | ".join("null" if part is None else str(part) for part in next(iter(difference)))
+            stream.wrong.append(f"{difference.total()} events {word}, for example: {example}")
+    return stream
+
+
+# --- what the screen says --------------------------------------------------------------------------
+
+
+def table(streams: Sequence[Stream]) -> list[str]:
+    """The comparison as lines of text."""
+    total = Stream(
+        "all",
+        decided=sum(s.decided for s in streams),
+        arrived=sum(s.arrived for s in streams),
+        distinct=sum(s.distinct for s in streams),
+        before=sum(s.before for s in streams),
+    )
+    cells = [["stream", "decided (truth log)", "in Snowflake", "distinct ids", "new in this run", ""]]
+    for s in (*streams, total):
+        figures = (s.decided, s.arrived, s.distinct, s.arrived - s.before)
+        verdict = "" if s is total else "equal" if s.equal else "DIFFERENT"
+        cells.append([s.name, *(f"{figure:,}" for figure in figures), verdict])
+    widths = [max(len(row[i]) for row in cells) for i in range(6)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if 0 < i < 5 else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    rule = "-" * max(map(len, lines))
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

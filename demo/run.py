@@ -1,0 +1,400 @@
+"""The demo: a mock org, a real `meltano run` into an embedded Snowflake, and an independent check.
+
+    python demo/run.py load [--event-log FILE --as opportunity|case|approval] [--events N]
+    python demo/run.py sql  [the same] [--query "select ..."]
+
+Run again, it lets a day pass in the org and loads what is new. It may be killed at any moment: the next run
+goes on from where the warehouse is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import deque
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from localcloud import lifecycle
+from localcloud.cli import meltano_environment, start_both
+from localcloud.lifecycle import LifecycleError, Running
+from localcloud.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCALCLOUD = Path(sys.executable).with_name("localcloud")
+MELTANO = ROOT / ".envs" / "meltano" / "bin" / "meltano"
+TAP, TARGET = "tap-salesforce-temporal", "target-snowflake"
+LAST_LINES = 30
+EXAMPLES = {
+    "opportunity": "select new_value as stage, count(*) as times from opportunity_history "
+    "where event_type = 'stage_change' group by 1 order by 2 desc",
+    "case": "select new_value as status, count(*) as times from case_history "
+    "where field_name = 'Status' group by 1 order by 2 desc",
+    "approval": "select new_value as step, count(*) as times from process_instance_step group by 1 order by 2 desc",
+}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """One demo: which org, and where everything of it lies.
+
+    Attributes:
+        event_log: An event log to make the org from, or None for a made-up org.
+        target: What a case of the log becomes.
+        events: Size of a made-up org, or None for the usual one.
+        folder: Where the orgs' folders lie, relative to the project.
+    """
+
+    event_log: Path | None
+    target: str | None
+    events: int | None
+    folder: Path = Path(".localcloud")
+
+    def require_sense(self) -> None:
+        """See that the options go together.
+
+        Raises:
+            DemoError: They do not.
+        """
+        if (self.event_log is None) != (self.target is None):
+            msg = "LOG=file and AS=opportunity|case|approval go together"
+            raise DemoError(msg)
+        if self.event_log and self.events:
+            msg = "EVENTS= is the size of a made-up org; an event log has its own"
+            raise DemoError(msg)
+
+    @property
+    def name(self) -> str:
+        """`demo`, or a name made of what is special about this one."""
+        if self.event_log:
+            stem = self.event_log.name.partition(".")[0]
+            return re.sub(r"[^a-z0-9]+", "-", f"{stem}-{self.target}".lower()).strip("-")
+        return f"demo-{self.events}" if self.events else "demo"
+
+    @property
+    def org(self) -> Path:
+        """The org's folder."""
+        return self.folder / self.name
+
+    @property
+    def schema(self) -> str:
+        """The schema in the warehouse."""
+        suffix = self.name.removeprefix("demo").strip("-")
+        return re.sub(r"[^A-Z0-9]+", "_", f"salesforce {suffix}".strip().upper())
+
+    @property
+    def variables(self) -> str:
+        """The variables of make that mean this demo, for example ` EVENTS=500`."""
+        log = f' LOG="{self.event_log}" AS={self.target}' if self.event_log else ""
+        return log or (f" EVENTS={self.events}" if self.events else "")
+
+    @property
+    def has_warehouse(self) -> bool:
+        """Whether anything was ever loaded."""
+        return any((self.org / lifecycle.WAREHOUSE).glob("*"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo or its SQL prompt; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("load", "sql"))
+    parser.add_argument("--event-log", type=Path)
+    parser.add_argument("--as", dest="target", choices=("opportunity", "case", "approval"))
+    parser.add_argument("--events", type=int)
+    parser.add_argument("--query")
+    parser.add_argument("--folder", type=Path, default=Path(".localcloud"), help="where the orgs' folders lie")
+    options = parser.parse_args(arguments)
+    demo = Demo(options.event_log, options.target, options.events, options.folder)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    os.chdir(ROOT)
+    try:
+        demo.require_sense()
+        return load(demo) if options.action == "load" else sql(demo, options.query)
+    except (DemoError, LifecycleError) as error:
+        print(f"\nThe demo stopped: {str(error).rstrip('.')}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing is lost: the next `make demo` goes on from here.", file=sys.stderr)
+        return 130
+
+
+def load(demo: Demo) -> int:
+    """Seed or advance the org, load it, check it, and say what happened."""
+    print(f"Mock org on {lifecycle.HOST} (localcloud): nothing here touches a real Salesforce or Snowflake.")
+    started = time.monotonic()
+    with only_one():
+        forget_state_without_warehouse(demo)
+        step(1, "org")
+        prepare_org(demo)
+        with servers(demo) as (salesforce, snowflake):
+            before = rows_per_table(demo) if demo.has_warehouse else {}
+            step(3, f"meltano run {TAP} {TARGET}")
+            calls = api_calls(salesforce)
+            seconds = meltano_run(demo, salesforce, snowflake)
+            calls = api_calls(salesforce) - calls
+            step(4, "check: every decision of the truth log against Snowflake, field by field")
+            checking = time.monotonic()
+            equal = check(demo, before)
+            checking = time.monotonic() - checking
+    in_all = time.monotonic() - started
+    print(f"\n{calls:,} API calls; {seconds:.1f} s in Meltano, {checking:.1f} s checking, {in_all:.1f} s in all.")
+    if not equal:
+        print("Snowflake does not hold what was decided: see the lines above.", file=sys.stderr)
+        return 1
+    print_what_next(demo)
+    return 0
+
+
+def sql(demo: Demo, query: str | None) -> NoReturn:
+    """Become the warehouse's prompt, or the answer to one query."""
+    command = [str(LOCALCLOUD), "sql", "--org", str(demo.org), "--schema", demo.schema]
+    os.execv(LOCALCLOUD, [*command, *(["--query", query] if query else [])])  # noqa: S606 - our own command
+
+
+# --- the steps -------------------------------------------------------------------------------------
+
+
+def step(number: int, text: str) -> None:
+    """Announce a step."""
+    print(f"\n{number}. {text}", flush=True)
+
+
+def prepare_org(demo: Demo) -> None:
+    """Make the org, or let a day pass in it."""
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    if (demo.org / "meta.json").exists():
+        run_localcloud("advance", "--org", str(demo.org), "--days", "1")
+        return
+    command = ["seed", "--org", str(demo.org)]
+    if demo.event_log:
+        command += ["--event-log", str(demo.event_log), "--as", str(demo.target)]
+    elif demo.events:
+        command += ["--events", str(demo.events)]
+    run_localcloud(*command)
+
+
+@contextmanager
+def servers(demo: Demo) -> Iterator[tuple[Running, Running]]:
+    """Both servers, on free ports; stopped at the end unless somebody else had started them."""
+    step(2, "localcloud up")
+    marker = demo.org / "run" / "of-the-demo"  # what a killed demo left running is ours to stop
+    ours = marker.exists() or not any(lifecycle.find(name, demo.org) for name in ("salesforce", "snowflake"))
+    if ours:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    started = time.monotonic()
+    try:
+        salesforce, snowflake = start_both(demo.org)
+        seconds = time.monotonic() - started
+        print(f"   Salesforce {salesforce.url}, Snowflake {snowflake.url} ({seconds:.1f} s)", flush=True)
+        yield salesforce, snowflake
+    finally:
+        if ours:
+            lifecycle.stop("salesforce", demo.org)
+            lifecycle.stop("snowflake", demo.org)
+            marker.unlink(missing_ok=True)
+
+
+def meltano_run(demo: Demo, salesforce: Running, snowflake: Running) -> float:
+    """Run the pipeline, saying how far it is; return its seconds.
+
+    Raises:
+        DemoError: Meltano failed; its last lines have been printed.
+    """
+    log = demo.org / "logs" / "meltano.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    variables = meltano_environment(demo.org, demo.schema, salesforce, snowflake)
+    # --force: after a kill, Meltano takes the same run for running for five more minutes
+    command = [str(MELTANO), "run", "--force", f"--state-id-suffix={demo.name}", TAP, TARGET]
+    started = time.monotonic()
+    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log)) as watch:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=meltano_variables(variables)
+        )
+        try:
+            while process.poll() is None:
+                progress.say(watch.how_far())
+                time.sleep(0.1)
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+            raise
+    if process.returncode:
+        lines = deque(log.read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=LAST_LINES)
+        print("\n".join(f"   | {line}" for line in lines), file=sys.stderr)
+        msg = f"`meltano run` ended with code {process.returncode}; these were its last lines, the rest is in {log}"
+        raise DemoError(msg)
+    seconds = time.monotonic() - started
+    print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
+    return seconds
+
+
+def check(demo: Demo, before: dict[str, int]) -> bool:
+    """Run the independent checker; it prints the table."""
+    command = [sys.executable, "demo/check.py", str(demo.org), "--schema", demo.schema]
+    command += ["--before", json.dumps(before), "--report", str(demo.org / "check.json")]
+    command += ["--query", str(LOCALCLOUD), "sql", "--org", str(demo.org), "--schema", demo.schema, "--json", "-q"]
+    print(flush=True)
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def print_what_next(demo: Demo) -> None:
+    """Say what can be done with it."""
+    again = (
+        "the log holds no more, so nothing new is loaded" if demo.event_log else "a day passes, what is new is loaded"
+    )
+    print(f"""
+Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREHOUSE}. Try next:
+
+  make sql{demo.variables}
+      {EXAMPLES[demo.target or "opportunity"]};
+  make demo{demo.variables}
+      again: {again}""")
+
+
+# --- helpers ---------------------------------------------------------------------------------------
+
+
+def run_localcloud(*arguments: str) -> None:
+    """Run a localcloud command on the screen.
+
+    Raises:
+        DemoError: It failed, and has said why.
+    """
+    started = time.monotonic()
+    command = [str(LOCALCLOUD), *arguments]
+    print(f"   {' '.join(('localcloud', *arguments))}", flush=True)
+    # A session of its own: Ctrl-C must not end it between the truth log and the org. It is over in seconds.
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        said, _ = process.communicate()
+    if process.returncode:
+        msg = f"`localcloud {arguments[0]}` failed, see the line above"
+        raise DemoError(msg)
+    print(f"   {said.strip()} ({time.monotonic() - started:.1f} s)", flush=True)
+
+
+def rows_per_table(demo: Demo) -> dict[str, int]:
+    """How many rows each table of events holds now."""
+    where = f"table_schema = '{demo.schema}' and column_name = 'EVENT_ID'"
+    tables = query_rows(demo, f"select table_name from information_schema.columns where {where}")  # noqa: S608
+    names = [row["TABLE_NAME"] for row in tables]
+    counts = " union all ".join(f"select '{name}' as t, count(*) as n from \"{name}\"" for name in names)  # noqa: S608
+    return {str(row["T"]).lower(): int(str(row["N"])) for row in query_rows(demo, counts)} if counts else {}
+
+
+def query_rows(demo: Demo, statement: str) -> list[dict[str, object]]:
+    """The rows of one statement.
+
+    Raises:
+        DemoError: The warehouse did not answer.
+    """
+    command = [str(LOCALCLOUD), "sql", "--org", str(demo.org), "--schema", demo.schema, "--json", "-q", statement]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        msg = f"the warehouse did not answer: {answer.stderr.strip()}"
+        raise DemoError(msg)
+    return [json.loads(line) for line in answer.stdout.split("\n") if line]
+
+
+def api_calls(salesforce: Running) -> int:
+    """How many API calls the org has answered, by its own journal."""
+    with urllib.request.urlopen(f"{salesforce.url}/__localcloud__/journal?after=999999999", timeout=10) as answer:  # noqa: S310
+        journal = json.load(answer)
+    return int(journal["api_calls"])
+
+
+def meltano_variables(extra: dict[str, str]) -> dict[str, str]:
+    """This process's variables with those of the demo, and without any that would lead elsewhere."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "TARGET_", "MELTANO_"))}
+    return {
+        **own,
+        "MELTANO_ENVIRONMENT": "local",
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "NO_COLOR": "1",
+        **extra,
+    }
+
+
+def forget_state_without_warehouse(demo: Demo) -> None:
+    """A bookmark must never be ahead of the warehouse: a new warehouse begins without one."""
+    if not demo.has_warehouse and (ROOT / ".meltano" / "meltano.db").exists():
+        state = f"local:{TAP}-to-{TARGET}:{demo.name}"
+        subprocess.run(
+            [str(MELTANO), "state", "clear", "--force", state],
+            check=False,  # there may be none
+            capture_output=True,
+            env=meltano_variables({}),
+        )
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Two runs of one tap in one Meltano project overwrite each other's state: one demo at a time.
+
+    Raises:
+        DemoError: Another one is running.
+    """
+    lock_file = ROOT / ".meltano" / "demo.lock"
+    lock_file.parent.mkdir(exist_ok=True)
+    with lock_file.open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = "another demo is running in this project"
+            raise DemoError(msg) from None
+        yield
+
+
+class LogWatch:
+    """Follows Meltano's growing log and says in words how far the run is."""
+
+    _COUNT = re.compile(TAP + r"\s+METRIC\s+metric_name=record_count metric_value=(\d+)")
+    _READING = re.compile(r"Beginning sync of '(\w+)'")
+
+    def __init__(self, log: Path) -> None:
+        self._lines = log.open(encoding="utf-8", errors="replace")
+        self._read = 0
+        self._doing = "starting Meltano"
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._lines.close()
+
+    def how_far(self) -> str:
+        """For example `reading case_history, 12,000 events read`."""
+        for line in self._lines:
+            if count := self._COUNT.search(line):
+                self._read += int(count[1])
+            elif stream := self._READING.search(line):
+                self._doing = f"reading {stream[1]}"
+            elif TARGET in line and "Processing batch" in line:
+                self._doing = "writing to Snowflake"
+        return f"{self._doing}, {self._read:,} events read" if self._read else self._doing
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

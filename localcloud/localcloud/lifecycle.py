@@ -1,0 +1,308 @@
+"""Starts, watches and stops the two stand-in servers of one org as background processes.
+
+A server inherits a locked file (`DIR/run/<name>.lock`, with its process id in it) and keeps the lock
+until it ends, however it ends. So "is it running?" never depends on a process id that another program
+may have been given since, and two servers never share one folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOST = "127.0.0.1"
+WAREHOUSE = "warehouse"  # the folder of database files inside an org's folder
+DATABASE = "RAW"
+SNOWFLAKE_ENVIRONMENT = Path(".envs/snowflake")
+
+_children: dict[int, subprocess.Popen[bytes]] = {}  # kept, so that an ended child can be collected
+
+
+class LifecycleError(Exception):
+    """A server could not be started or stopped; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server program.
+
+    Attributes:
+        name: `salesforce` or `snowflake`; also the stem of its files under `DIR/run`.
+        command: The program and its arguments, without port and ready file.
+    """
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts connections.
+
+    Attributes:
+        name: Which one.
+        pid: Its process id.
+        port: The port it listens on, on 127.0.0.1.
+        started_here: Whether this call started it (false: it was running already).
+    """
+
+    name: str
+    pid: int
+    port: int
+    started_here: bool = False
+
+    @property
+    def url(self) -> str:
+        """Its address, for example `http://127.0.0.1:8180`."""
+        return f"http://{HOST}:{self.port}"
+
+
+def salesforce(org: Path) -> Service:
+    """The mock org's server."""
+    command = (sys.executable, "-m", "localcloud.salesforce.server", "--org", str(org))
+    return Service("salesforce", command)
+
+
+def snowflake(org: Path) -> Service:
+    """The embedded Snowflake's server, over the warehouse folder of the org.
+
+    Raises:
+        LifecycleError: Its environment has not been set up.
+    """
+    folder = str(org / WAREHOUSE)
+    command = (str(snowflake_python()), "-m", "localcloud.snowflake.server", "--dir", folder)
+    return Service("snowflake", (*command, "--database", DATABASE))
+
+
+def snowflake_python() -> Path:
+    """The interpreter of the embedded Snowflake's own environment.
+
+    `LOCALCLOUD_SNOWFLAKE_PYTHON` names it; otherwise it is `.envs/snowflake` of the project that holds the
+    current folder or this package.
+
+    Raises:
+        LifecycleError: There is none.
+    """
+    if named := os.environ.get("LOCALCLOUD_SNOWFLAKE_PYTHON"):
+        return Path(named)
+    for folder in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents):
+        candidate = folder / SNOWFLAKE_ENVIRONMENT / "bin" / "python"
+        if candidate.exists():
+            return candidate
+    msg = f"the environment {SNOWFLAKE_ENVIRONMENT} is missing: run `make setup` in the project first"
+    raise LifecycleError(msg)
+
+
+def start(
+    service: Service,
+    org: Path,
+    *,
+    port: int = 0,
+    patience_s: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Running:
+    """Start a server in the background, or find the one that runs already.
+
+    Args:
+        service: What to start.
+        org: The org's folder; `org/run` gets the log, the lock and the ready file.
+        port: Where to listen on 127.0.0.1; 0 takes any free port.
+        patience_s: How long to wait for it, in seconds.
+        clock: Monotonic seconds.
+        sleep: Waits for so many seconds.
+
+    Raises:
+        LifecycleError: The port is taken, or the server ended or did not answer in time.
+    """
+    files = _Files(org, service.name)
+    files.folder.mkdir(parents=True, exist_ok=True)
+    deadline = clock() + patience_s
+    with files.locked() as lock:
+        if lock is None:
+            return _wait_until_ready(files, None, deadline, clock, sleep)
+        _reap()
+        if port:
+            _require_free(port, service.name)
+        files.ready.unlink(missing_ok=True)
+        with files.log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own programs
+                [*service.command, "--port", str(port), "--ready-file", str(files.ready)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                start_new_session=True,  # Ctrl-C in the terminal is the caller's, who then stops it in order
+            )
+        _children[process.pid] = process
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+    return _wait_until_ready(files, process, deadline, clock, sleep)
+
+
+def find(name: str, org: Path) -> Running | None:
+    """The running server of that name, or None."""
+    files = _Files(org, name)
+    if not files.lock.exists():
+        return None
+    with files.locked() as lock:
+        if lock is not None:
+            return None
+        pid, port = files.read_pid(), files.read_port()
+    return Running(name, pid, port) if pid and port else None
+
+
+def stop(
+    name: str,
+    org: Path,
+    *,
+    patience_s: float = 20.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Ask a server to end, and wait until it has; after `patience_s` seconds it is killed.
+
+    Returns:
+        Whether one was running.
+    """
+    files = _Files(org, name)
+    if not files.lock.exists():
+        return False
+    deadline, asked = clock() + patience_s, False
+    while True:
+        with files.locked() as lock:
+            if lock is not None:
+                files.ready.unlink(missing_ok=True)
+                _reap()
+                return asked
+            pid = files.read_pid()
+        if pid and (not asked or clock() > deadline):
+            _signal(pid, signal.SIGKILL if asked else signal.SIGTERM)
+            asked = True
+        _reap()
+        sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    org: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.org / "run"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.name}.lock"
+
+    @property
+    def ready(self) -> Path:
+        return self.folder / f"{self.name}.ready"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @contextmanager
+    def locked(self) -> Iterator[int | None]:
+        """The lock as a descriptor, or None while a server holds it."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+            else:
+                yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def read_pid(self) -> int | None:
+        text = self.lock.read_text(encoding="utf-8").strip()
+        return int(text) if text.isdigit() else None
+
+    def read_port(self) -> int | None:
+        """The port in the ready file, once it is written whole."""
+        try:
+            text = self.ready.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        port = text.rpartition(":")[2]
+        return int(port) if port.isdigit() else None
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return said[-1] if said else "it said nothing"
+
+
+def _wait_until_ready(
+    files: _Files,
+    process: subprocess.Popen[bytes] | None,
+    deadline: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Running:
+    while clock() < deadline:
+        port = files.read_port()
+        pid = files.read_pid()
+        if port and pid and _accepts(port):
+            return Running(files.name, pid, port, started_here=process is not None)
+        if process is not None and process.poll() is not None:
+            _reap()
+            msg = f"the {files.name} server ended at once: {files.last_words()} (log: {files.log})"
+            raise LifecycleError(msg)
+        sleep(0.02)
+    if process is not None:
+        process.kill()
+        process.wait()
+        _reap()
+    msg = f"the {files.name} server did not answer in time: {files.last_words()} (log: {files.log})"
+    raise LifecycleError(msg)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _require_free(port: int, name: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            msg = (
+                f"port {port} on {HOST} is taken by another program (or another org): "
+                f"choose a free one with --{name}-port, 0 for any"
+            )
+            raise LifecycleError(msg) from None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it ended between the look and the signal: its lock is gone with it
+
+
+def _reap() -> None:
+    """Collect the exit status of the children of this very process that have ended."""
+    for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
+        del _children[pid]

@@ -1,0 +1,105 @@
+"""The demo as a person runs it: real `meltano run`, twice, and once killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import lifecycle
+
+ROOT = Path(__file__).parents[1]
+EVENTS = "1200"
+NAME = f"demo-{EVENTS}"
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".meltano" / ".stamp").exists(), reason="needs `make setup`: Meltano and its plugins"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for name in ("salesforce", "snowflake"):
+        lifecycle.stop(name, tmp_path / NAME)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "demo" / "run.py"), "load", "--folder", str(folder), *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def demo(folder: Path) -> tuple[int, str, list[dict[str, Any]]]:
+    """Run it to its end: exit code, what the screen said, the figures of its check."""
+    with start(folder, "--events", EVENTS) as process:
+        said, _ = process.communicate(timeout=300)
+    report = folder / NAME / "check.json"
+    return process.returncode, said, json.loads(report.read_text(encoding="utf-8")) if report.exists() else []
+
+
+def decided(folder: Path) -> int:
+    meta = json.loads((folder / NAME / "meta.json").read_text(encoding="utf-8"))
+    return sum(meta["events_expected"].values())
+
+
+def test_a_killed_run_is_completed_by_the_next_and_a_third_loads_only_what_is_new(folder: Path) -> None:
+    with start(folder, "--events", EVENTS) as first:
+        assert first.stdout
+        for line in first.stdout:
+            if line.startswith("3."):
+                break
+        wait_for(folder / NAME / "logs" / "meltano.log", "Creating empty table", first)
+        os.killpg(first.pid, signal.SIGKILL)
+
+    code, said, streams = demo(folder)
+    assert code == 0, said
+    assert said.startswith("Mock org on 127.0.0.1")
+    assert all(stream["equal"] for stream in streams)
+    assert sum(stream["decided"] for stream in streams) == decided(folder)
+    before = decided(folder)
+
+    code, said, streams = demo(folder)
+    assert code == 0, said
+    assert sum(stream["new"] for stream in streams) == decided(folder) - before
+    assert sum(stream["distinct"] for stream in streams) == decided(folder)
+    assert lifecycle.find("salesforce", folder / NAME) is None, "also the servers that the killed run left behind"
+    assert lifecycle.find("snowflake", folder / NAME) is None
+
+
+def wait_for(log: Path, words: str, process: subprocess.Popen[str]) -> None:
+    """Read the growing log until the words are in it."""
+    while process.poll() is None:
+        if log.exists() and words in log.read_text(encoding="utf-8", errors="replace"):
+            return
+        try:
+            process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+    pytest.fail(f"the demo ended before its log said {words!r}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--as", "case"), "go together"),
+        (("--event-log", "no-such-file.xes", "--as", "case"), "no-such-file.xes"),
+        (("--event-log", "x.xes", "--as", "case", "--events", "5"), "an event log has its own"),
+    ],
+    ids=["half an event log", "no such file", "a log and a size"],
+)
+def test_a_demo_that_makes_no_sense_says_so_in_a_sentence(arguments: tuple[str, ...], words: str, folder: Path) -> None:
+    with start(folder, *arguments) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert words in said
+    assert "Traceback" not in said
