@@ -127,5 +127,5 @@ environment = $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/
 .meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/target-snowflake.txt \
   tap-salesforce-temporal/pyproject.toml microdecisions/pyproject.toml .envs/meltano/.stamp
 	$(call step,installing the plugins (meltano install),mkdir -p .meltano \
-	  && { $(MELTANO) install --clean >.meltano/install.log 2>&1 || { tail -n 30 .meltano/install.log >&2; exit 1; }; })
+	  && { $(MELTANO) --env-file=/dev/null install --clean >.meltano/install.log 2>&1 || { tail -n 30 .meltano/install.log >&2; exit 1; }; })
 	@touch $@

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALCLOUD = Path(sys.executable).with_name("localcloud")
-MELTANO = ROOT / ".envs" / "meltano" / "bin" / "meltano"
+# No .env: one that is filled in for `prod` must not lead the demo to a real org or a real warehouse.
+MELTANO = [str(ROOT / ".envs" / "meltano" / "bin" / "meltano"), f"--env-file={os.devnull}"]
 TAP, TARGET = "tap-salesforce-temporal", "target-snowflake"
 LAST_LINES = 30
 EXAMPLES = {
@@ -223,7 +224,7 @@ def meltano_run(demo: Demo, salesforce: Running, snowflake: Running) -> float:
     log.parent.mkdir(parents=True, exist_ok=True)
     variables = meltano_environment(demo.org, demo.schema, salesforce, snowflake)
     # --force: after a kill, Meltano takes the same run for running for five more minutes
-    command = [str(MELTANO), "run", "--force", f"--state-id-suffix={demo.name}", TAP, TARGET]
+    command = [*MELTANO, "run", "--force", f"--state-id-suffix={demo.name}", TAP, TARGET]
     started = time.monotonic()
     with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log)) as watch:
         process = subprocess.Popen(
@@ -340,7 +341,7 @@ def forget_state_without_warehouse(demo: Demo) -> None:
     if not demo.has_warehouse and (ROOT / ".meltano" / "meltano.db").exists():
         state = f"local:{TAP}-to-{TARGET}:{demo.name}"
         subprocess.run(
-            [str(MELTANO), "state", "clear", "--force", state],
+            [*MELTANO, "state", "clear", "--force", state],
             check=False,  # there may be none
             capture_output=True,
             env=meltano_variables({}),
