@@ -90,8 +90,8 @@ def test_loans_of_2012_as_opportunities(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["bpic2013_closed_problems.xes.gz", "helpdesk.xes.gz"])
-def test_problems_and_tickets_as_cases(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["bpic2013_incidents.xes.gz", "bpic2013_closed_problems.xes.gz", "helpdesk.xes.gz"])
+def test_incidents_problems_and_tickets_as_cases(tmp_path: Path, name: str) -> None:
     lines, streams = seeded(tmp_path, name, "case")
     events = frame(name)
     events["status"] = events["concept:name"]
@@ -106,8 +106,8 @@ def test_problems_and_tickets_as_cases(tmp_path: Path, name: str) -> None:
     assert streams == {"case_history": cases + expected["Status"] + expected["Priority"] + 2 * expected["Owner"]}
 
 
-def test_requests_for_payment_of_2020_as_approvals(tmp_path: Path) -> None:
-    name = "bpic2020_RequestForPayment.xes.gz"
+@pytest.mark.parametrize("name", ["bpic2020_DomesticDeclarations.xes.gz", "bpic2020_RequestForPayment.xes.gz"])
+def test_declarations_and_requests_of_2020_as_approvals(tmp_path: Path, name: str) -> None:
     lines, streams = seeded(tmp_path, name, "approval")
     events = frame(name)
     activity = events["concept:name"]
