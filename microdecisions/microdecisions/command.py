@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from singer_sdk.exceptions import MappingError
 
 from microdecisions import redaction
 from microdecisions.errors import InterruptedRunError, MicroDecisionError
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["on_signal", "run_plugin"]
 
 _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
+_PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
 
 
 def run_plugin(plugin: type[Tap | Target]) -> NoReturn:
     """Run a plugin's command line and leave: 0 complete, 1 error, 2 configuration, 3 quota ceiling, 4 gap written."""
     logger = logging.getLogger(plugin.name)
+    logging.raiseExceptions = False  # a signal that comes while a line is logged prints no traceback; the flag is set
     try:
         command = plugin.cli  # sets up logging, whose handlers the redaction goes on
         redaction.install()
@@ -60,6 +63,8 @@ def _unexpected(error: Exception) -> tuple[str, int]:
         return f"File {error.filename} cannot be read: {error.strerror}.", _EXIT_CONFIGURATION
     if isinstance(error, FileNotFoundError):
         return str(error), _EXIT_CONFIGURATION
+    if isinstance(error, MappingError):  # names streams and expressions of the config, never a value
+        return f"A stream map cannot be used: {error}", _EXIT_CONFIGURATION
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.name}, line {frame.lineno}"
     sentence = f"Internal error: {type(error).__name__} in {place}. State is kept; please report it with a DEBUG log."
@@ -67,14 +72,19 @@ def _unexpected(error: Exception) -> tuple[str, int]:
 
 
 def on_signal(stop: StopFlag, writer: PageWriter, signum: int, frame: FrameType | None) -> None:
-    """React to SIGINT and SIGTERM: leave at once, but never in the middle of a line; a second signal ends the process.
+    """React to SIGINT and SIGTERM: leave at once, but never in the middle of a line.
+
+    A later signal ends a process that still waits for its loader, and changes nothing for one that is leaving: runners
+    send both signals at once.
 
     Raises:
         InterruptedRunError: nothing is being written.
     """
     del frame
-    if stop.is_set() and writer.busy:
-        os._exit(_EXIT_ERROR)  # the loader no longer reads: nothing more can be written cleanly
+    if stop.is_set():
+        if writer.busy and stop.seconds() >= _PATIENCE_WITH_LOADER:
+            os._exit(_EXIT_ERROR)  # the loader no longer reads: nothing more can be written cleanly
+        return
     stop.set()
     if not writer.busy:
         raise InterruptedRunError(

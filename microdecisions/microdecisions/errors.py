@@ -20,9 +20,10 @@ value of a customer's field. Exit code 0 means complete (DESIGN, "Never lose, ne
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
+    "NOT_FOR_THIS_USER",
     "CertificateError",
     "ConfigurationError",
     "GapError",
@@ -37,6 +38,12 @@ __all__ = [
     "SalesforceError",
     "UnreachableError",
 ]
+
+
+NOT_FOR_THIS_USER: Final = frozenset(
+    {"INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY", "NOT_FOUND"}
+)
+"""Codes with which Salesforce says that an object or field is not there, or not for this user to see."""
 
 
 class MicroDecisionError(Exception):

@@ -9,10 +9,11 @@ behind the records it vouches for.
 from __future__ import annotations
 
 import io
+import logging
 import sys
-import threading
+import time
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar, Final
 
@@ -45,22 +46,30 @@ Page = Sequence[msgspec.Struct]
 
 
 class StopFlag:
-    """Set by SIGINT and SIGTERM, looked at between pages and while waiting."""
+    """Set by SIGINT and SIGTERM, looked at between pages and while waiting.
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
+    It holds no lock: a second signal that arrives inside the first one's handler would wait for it forever.
+
+    Args:
+        monotonic: Seconds that only go up.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._since: float | None = None
 
     def set(self) -> None:
         """Ask the run to stop."""
-        self._event.set()
+        if self._since is None:
+            self._since = self._monotonic()
 
     def is_set(self) -> bool:
         """Whether the run was asked to stop."""
-        return self._event.is_set()
+        return self._since is not None
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until set or for `timeout` seconds; True when set."""
-        return self._event.wait(timeout)
+    def seconds(self) -> float:
+        """How long ago the run was first asked to stop; 0 when it was not."""
+        return 0.0 if self._since is None else self._monotonic() - self._since
 
     def check(self) -> None:
         """Leave when asked to.
@@ -68,7 +77,7 @@ class StopFlag:
         Raises:
             InterruptedRunError: the flag is set.
         """
-        if self._event.is_set():
+        if self._since is not None:
             raise InterruptedRunError(
                 "Interrupted: everything up to the last STATE is written; run again to continue from there."
             )
@@ -234,6 +243,11 @@ class PageStream(Stream):
         self.stream_state.update(checkpoint.bookmark)
         self.state_manager.is_flushed = False
         self._write_state_message()
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
+        """Log about this stream; the SDK's "unhandled error" is left out, the error is told at the end of the run."""
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **options)
 
     # The SDK moves bookmarks by rows and marks their beginning; ours move by checkpoints.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, ClassVar
@@ -74,7 +75,7 @@ class PagedStream(PageStream):
         """Yield what the settings say."""
         for page in range(self.config["pages"]):
             if page == self.config["wait_before_page"]:
-                self.stop.wait(60)
+                threading.Event().wait(60)  # until a signal ends it
             yield events(page, self.config["rows"])
             yield Checkpoint(bookmark(page))
 

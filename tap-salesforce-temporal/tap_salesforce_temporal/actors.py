@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from microdecisions import ids, soql
-from microdecisions.errors import SalesforceError
+from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
 
 if TYPE_CHECKING:
     import logging
@@ -60,6 +60,8 @@ _INTEGRATION_PROFILES: Final = frozenset(
     }
 )
 
+_MOST_KNOWN: Final = 50_000
+
 NOBODY: Final = Actor(None, "system", None)
 """Salesforce itself: the row names no user."""
 
@@ -103,8 +105,11 @@ class Actors:
 
     def known(self, user_ids: Iterable[str | None]) -> dict[str | None, Actor]:
         """Return the cache after it holds all of `user_ids`; a user that cannot be read has an id and no name."""
-        missing = sorted({user_id for user_id in user_ids if user_id is not None} - self._known.keys())
+        wanted = {user_id for user_id in user_ids if user_id is not None}
+        missing = sorted(wanted - self._known.keys())
         if missing:
+            if len(self._known) > _MOST_KNOWN:  # an org may have millions of portal users
+                self._known, missing = {None: NOBODY}, sorted(wanted)
             self._fetch(missing)
             for user_id in missing:
                 self._known.setdefault(user_id, Actor(user_id, None, None))
@@ -119,7 +124,7 @@ class Actors:
                     actor = Actor(ids.to_18(user.id), classify(user, self._integration_users), user.name)
                     self._known[user.id] = self._known[actor.id] = actor
         except SalesforceError as error:
-            if error.code not in {"INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS"}:
+            if error.code not in NOT_FOR_THIS_USER:
                 raise
             self._may_read = False
             self._log.warning(

@@ -9,6 +9,7 @@ is not in it is written again with the same id, so it may be cut short, edited o
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ __all__ = ["Bookmark", "Emitted", "check_state"]
 VERSION: Final = 1
 MOST_EMITTED: Final = 5_000
 REPLICATION_KEY: Final = "timestamp_recorded"
+_ENTRIES: Final = frozenset({"replication_key", "replication_key_value", "version", "emitted"})
 
 
 class Bookmark(msgspec.Struct, frozen=True):
@@ -80,16 +82,23 @@ def check_state(state: object) -> dict[str, Any]:
     Raises:
         ConfigurationError: it is not.
     """
-    if isinstance(state, dict):
+    if isinstance(state, dict) and not _is_wrapped(state):
         bookmarks = state.get("bookmarks", {})
         if isinstance(bookmarks, dict) and all(isinstance(entry, dict) for entry in bookmarks.values()):
             for stream, entry in bookmarks.items():
-                read(stream, entry)
+                if entry.keys() <= _ENTRIES:  # another tap's entries are carried on as they are
+                    read(stream, entry)
             return state
     raise ConfigurationError(
         'The state is not of the form {"bookmarks": {"<stream>": {...}}}. Restore it with `meltano state set`, '
         "or clear it with `meltano state clear` to read everything again."
     )
+
+
+def _is_wrapped(state: Mapping[str, Any]) -> bool:
+    """Whether it is a whole STATE message, or what a runner stores around a state: taken as it is, it would be lost."""
+    inner = (value for value in state.values() if isinstance(value, dict))
+    return "bookmarks" not in state and any("bookmarks" in value for value in inner)
 
 
 def _corrupt(stream: str, key: str) -> ConfigurationError:
@@ -129,10 +138,10 @@ class Emitted:
                 self._kept[self._tail(event)] = (event.timestamp_recorded, event.digest())
 
     def near(self, since: str) -> dict[str, str]:
-        """Forget what is older than `since`; return the newest that are left, at most 5,000."""
-        self._kept = {tail: entry for tail, entry in self._kept.items() if entry[0] >= since}
-        newest = sorted(self._kept.items(), key=lambda item: item[1], reverse=True)[:MOST_EMITTED]
-        return {tail: digest for tail, (_, digest) in sorted(newest)}
+        """Forget what is older than `since`, and all but the newest 5,000; return what is left."""
+        recent = [item for item in self._kept.items() if item[1][0] >= since]
+        self._kept = dict(heapq.nlargest(MOST_EMITTED, recent, key=lambda item: item[1]))
+        return {tail: digest for tail, (_, digest) in sorted(self._kept.items())}
 
     def _tail(self, event: MicroDecisionEvent) -> str:
         return event.event_id.removeprefix(self._prefix)

@@ -61,13 +61,15 @@ class ApprovalSteps:
     """`ProcessInstanceStep`.
 
     Args:
+        source: The object.
         actors: Who decided.
         objects_by_prefix: API name of the sObject by the first three characters of its ids.
     """
 
     row_type = approval.ApprovalStepRow
 
-    def __init__(self, actors: Actors, objects_by_prefix: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, actors: Actors, objects_by_prefix: Mapping[str, str]) -> None:
+        self._source = source
         self._actors = actors
         self._objects_by_prefix = objects_by_prefix
 
@@ -77,7 +79,9 @@ class ApprovalSteps:
         """One event per row."""
         del window
         actors = self._actors.known(row.actor_id for row in rows)
-        return approval.approval_decisions(rows, self._objects_by_prefix, actors, extraction)
+        return approval.approval_decisions(
+            rows, self._objects_by_prefix, actors, extraction, cursor=self._source.cursor
+        )
 
 
 class OpportunitySnapshots:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from microdecisions.describe import SalesforceMetadata
+from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
 from microdecisions.session import open_session
 from tap_salesforce_temporal import sources
 from tap_salesforce_temporal.actors import Actors
@@ -15,14 +16,21 @@ from tap_salesforce_temporal.reading.rest import RestReader
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from microdecisions.describe import ObjectSummary
+    from microdecisions.describe import ObjectDescription, ObjectSummary
     from microdecisions.pages import StopFlag
     from tap_salesforce_temporal.settings import TapSettings
     from tap_salesforce_temporal.sources import Source
 
 __all__ = ["Org"]
+
+
+_SPECIAL: Final[Mapping[str, Callable[[ObjectDescription], Source]]] = {
+    "OpportunityHistory": sources.opportunity_history_source,
+    "ProcessInstanceStep": sources.approval_step_source,
+}
+"""Sources that are told by their names, because describe does not associate them as history."""
 
 
 class _Organization(msgspec.Struct):
@@ -49,10 +57,16 @@ class Org:
         self._metadata = SalesforceMetadata(self.session)
         self._log = log
         self.org_id = token.org_id
-        names = [row.name for row in self.reader.rows("SELECT Name FROM Organization", _Organization)]
-        log.info(
-            "Connected to the org %s (%s) at %s.", *names[:1] or ["without a name"], self.org_id, token.instance_url
-        )
+        log.info("Connected to the org %s (%s) at %s.", self._name(), self.org_id, token.instance_url)
+
+    def _name(self) -> str:
+        try:
+            names = [row.name for row in self.reader.rows("SELECT Name FROM Organization", _Organization)]
+        except SalesforceError as error:
+            if error.code not in NOT_FOR_THIS_USER:
+                raise
+            names = []
+        return next((name for name in names if name), "without a name")
 
     @cached_property
     def _objects(self) -> dict[str, ObjectSummary]:
@@ -73,13 +87,24 @@ class Org:
         for name, summary in sorted(self._objects.items()):
             if not summary.queryable or (only is not None and streams[name] not in only):
                 continue
-            if name == "OpportunityHistory":
-                yield sources.opportunity_history_source(self._metadata.describe(name))
-            elif name == "ProcessInstanceStep":
-                yield sources.approval_step_source(self._metadata.describe(name))
-            elif summary.associate_entity_type == "History":
-                source = sources.field_history_source(summary, self._metadata.describe(name))
-                if source is None:
-                    self._log.info("%s is associated as history but has not the columns of one: left out.", name)
-                else:
-                    yield msgspec.structs.replace(source, stream=streams[name])
+            if name not in _SPECIAL and summary.associate_entity_type != "History":
+                continue
+            source = self._source(summary)
+            if source is not None:
+                yield msgspec.structs.replace(source, stream=streams[name])
+
+    def _source(self, summary: ObjectSummary) -> Source | None:
+        try:
+            description = self._metadata.describe(summary.name)
+        except SalesforceError as error:
+            if error.code not in NOT_FOR_THIS_USER:
+                raise
+            self._log.warning("%s is listed but cannot be described (%s): left out.", summary.name, error.code)
+            return None
+        special = _SPECIAL.get(summary.name)
+        if special is not None:
+            return special(description)
+        source = sources.field_history_source(summary, description)
+        if source is None:
+            self._log.info("%s is associated as history but has not the columns of one: left out.", summary.name)
+        return source

@@ -13,6 +13,7 @@ from microdecisions.settings import LoginSettings
 __all__ = ["TapSettings"]
 
 _DateTime = {"format": "date-time"}
+_OLDEST_VERSION = 50.0  # the first whose describe has associateEntityType
 
 
 class TapSettings(LoginSettings, frozen=True, kw_only=True):
@@ -75,6 +76,11 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if float(self.api_version) < _OLDEST_VERSION:
+            raise ConfigurationError(
+                f"Setting `api_version` must be {_OLDEST_VERSION:.1f} or later: older versions do not tell which "
+                "objects are histories."
+            )
         instants = {name: _instant(name, getattr(self, name)) for name in ("start_date", "end_date")}
         start, end = instants["start_date"], instants["end_date"]
         if start is not None and end is not None and start >= end:

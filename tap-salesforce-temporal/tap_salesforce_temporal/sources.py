@@ -40,6 +40,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         parent_field: Field of the row that holds the parent's id.
         mutable: Whether rows change or vanish, so that a later read may count fewer.
         whole_window: Whether rows of a window are normalised together.
+        hidden: Columns that the user may not see and without which changes would be missed: it cannot be read.
     """
 
     stream: str
@@ -51,6 +52,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     parent_field: str | None = None
     mutable: bool = False
     whole_window: bool = False
+    hidden: tuple[str, ...] = ()
 
 
 _FIELD_HISTORY = ("Id", "Field", "OldValue", "NewValue", "CreatedById", "CreatedDate")
@@ -139,6 +141,7 @@ def opportunity_history_source(description: ObjectDescription) -> Source:
         parent="Opportunity",
         parent_field="OpportunityId",
         whole_window=True,
+        hidden=tuple(name for name in _OPPORTUNITY_HISTORY if name not in present),
     )
 
 
@@ -158,4 +161,5 @@ def approval_step_source(description: ObjectDescription) -> Source:
             *(path for path in _APPROVAL_PATHS if path.split(".")[0] in relations),
         ),
         mutable=True,
+        hidden=tuple(name for name in _APPROVAL_STEP if name not in present),
     )

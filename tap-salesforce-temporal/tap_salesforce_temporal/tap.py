@@ -9,13 +9,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import Catalog, Schema
 
-from microdecisions import command
-from microdecisions.errors import ConfigurationError, MicroDecisionError, ObjectPermissionError
+from microdecisions import command, event
+from microdecisions.errors import ConfigurationError, ObjectPermissionError
 from microdecisions.pages import PageWriter, StopFlag
 from microdecisions.settings import json_schema, load
 from tap_salesforce_temporal import bookmarks
-from tap_salesforce_temporal.org import Org
+from tap_salesforce_temporal.run import Run
 from tap_salesforce_temporal.settings import TapSettings
 from tap_salesforce_temporal.stream import HistoryStream
 
@@ -49,7 +50,6 @@ class TapSalesforceTemporal(Tap):
 
     def __init__(self, *, state: Any = None, **arguments: Any) -> None:
         self.stop = StopFlag()
-        self._failures: list[MicroDecisionError] = []
         if state is not None:
             bookmarks.check_state(state)
         super().__init__(state=state, **arguments)
@@ -66,22 +66,32 @@ class TapSalesforceTemporal(Tap):
         return load(TapSettings, self.config, also_known=builtin["properties"])
 
     @cached_property
-    def org(self) -> Org:
-        """The org, logged in at first use."""
-        return Org(self.settings, self.stop, self.logger)
+    def run(self) -> Run:
+        """What the streams share."""
+        return Run(self.settings, self.stop, self.logger)
 
     def discover_streams(self) -> Sequence[Stream]:
         """Make one stream per history object; with a catalog, only those it selects."""
-        return [HistoryStream(self, source) for source in self.org.sources(self._selected())]
+        return [HistoryStream(self, self.run, source) for source in self.run.org.sources(self._selected())]
+
+    def setup_mapper(self) -> None:
+        """Complete the catalog, then as the SDK does: it decides what is selected; keys and method are ours.
+
+        Tools leave them out, or keep a schema of an older version, by which a target would double or drop what it gets.
+        """
+        ours = event.json_schema()
+        for entry in (self.input_catalog or Catalog()).values():
+            given = entry.schema.to_dict()
+            properties = {**ours["properties"], **given.get("properties", {})}
+            entry.schema = Schema.from_dict({**ours, **given, "properties": properties})
+            entry.key_properties = list(HistoryStream.primary_keys)
+            entry.replication_key = HistoryStream.replication_key
+            entry.replication_method = HistoryStream.forced_replication_method
+        super().setup_mapper()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the stored state whole, so that each STATE carries every bookmark received."""
         self.state.update(copy.deepcopy(bookmarks.check_state(state)))  # type: ignore[typeddict-item]
-
-    def failed(self, error: MicroDecisionError) -> None:
-        """Note that a stream could not be read; the run goes on with the others and fails at its end."""
-        self.logger.error("%s", error)
-        self._failures.append(error)
 
     def finish(self) -> None:
         """End the run after its last stream.
@@ -91,22 +101,16 @@ class TapSalesforceTemporal(Tap):
         """
         discovered = {stream.source.stream for stream in self.streams.values() if isinstance(stream, HistoryStream)}
         for missing in sorted((self._selected() or set()) - discovered):
-            self.failed(
+            self.run.failed(
                 ObjectPermissionError(
-                    f"Stream `{missing}` is selected but the org does not show its object to the login user. Grant "
-                    "read access to the object and switch on its field history, or deselect the stream."
+                    f"Stream `{missing}` is selected but the org does not show its object, or not all of its columns, "
+                    "to the login user. Grant read access to the object and switch on its field history, or deselect "
+                    "the stream."
                 )
             )
-        usage = self.org.session.usage
-        spent = (
-            f"of {usage.limits.maximum} a day the org has used {usage.limits.used}" if usage.limits else "no limit told"
-        )
-        self.logger.info("Run: %s API calls (%s), %s retries.", usage.calls, spent, usage.retries)
-        if self._failures:
-            raise type(self._failures[0])(
-                f"{len(self._failures)} of the selected streams could not be read; the other streams are complete. "
-                f"First: {self._failures[0]}"
-            )
+        if not self.streams:
+            self.logger.warning("No stream is selected: nothing was read.")
+        self.run.finish()
 
     @classmethod
     def invoke(  # type: ignore[override]  # as the SDK does: options by name
@@ -130,7 +134,7 @@ class TapSalesforceTemporal(Tap):
         tap = cls(
             config={} if config is None else config.config,
             state=None if state is None else json.load(state),
-            catalog=None if catalog is None else json.load(catalog),
+            catalog=None if catalog is None else _catalog(json.load(catalog)),
             parse_env_config=config is not None and config.parse_env,
         )
         tap.sync_all()
@@ -153,6 +157,13 @@ class TapSalesforceTemporal(Tap):
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         command.on_signal(self.stop, self.message_writer, signum, frame)  # type: ignore[arg-type]
+
+
+def _catalog(given: object) -> dict[str, Any]:
+    streams = given.get("streams") if isinstance(given, dict) else None
+    if not isinstance(streams, list) or not all(isinstance(stream, dict) for stream in streams):
+        raise ConfigurationError('The catalog is not of the form {"streams": [...]}: make it with `--discover`.')
+    return {"streams": streams}
 
 
 def main() -> None:

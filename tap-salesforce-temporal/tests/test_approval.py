@@ -80,3 +80,13 @@ def test_elapsed_minutes_are_whole(token: str, minutes: int | None) -> None:
 def test_comments_stay_verbatim() -> None:
     comments = "007\r\n\"no\" 😀 'x' 1e5 "
     assert _event(msgspec.json.encode({**LEAST, "Comments": comments}), {}).context.approval_comments == comments
+
+
+@pytest.mark.parametrize(("cursor", "second"), [("SystemModstamp", "09"), ("CreatedDate", "01")])
+def test_the_time_of_recording_is_the_cursor(cursor: str, second: str) -> None:
+    row = {**LEAST, "SystemModstamp": "2026-01-03T10:00:09.000+0000"}
+    page = values.page_decoder(QueryPage[ApprovalStepRow]).decode(
+        b'{"totalSize":1,"done":true,"records":[%s]}' % msgspec.json.encode(row)
+    )
+    (event,) = approval_decisions(page.rows, {}, ACTORS, EXTRACTION, cursor=cursor)
+    assert event.timestamp_recorded == f"2026-01-03T10:00:{second}.000000Z"

@@ -51,6 +51,8 @@ def approval_decisions(
     objects_by_prefix: Mapping[str, str],
     actors: Mapping[str | None, Actor],
     extraction: Extraction,
+    *,
+    cursor: str = "SystemModstamp",
 ) -> list[MicroDecisionEvent]:
     """Turn rows into events, in their order.
 
@@ -59,12 +61,13 @@ def approval_decisions(
         objects_by_prefix: API name of the sObject by the first three characters of its ids.
         actors: By user id; holds the ActorId of each row.
         extraction: What the events share.
+        cursor: The field that windows are cut by: `SystemModstamp`, or `CreatedDate` where that cannot be filtered.
     """
-    return [_decision(row, objects_by_prefix, actors[row.actor_id], extraction) for row in rows]
+    return [_decision(row, objects_by_prefix, actors[row.actor_id], extraction, cursor) for row in rows]
 
 
 def _decision(
-    row: ApprovalStepRow, objects_by_prefix: Mapping[str, str], actor: Actor, extraction: Extraction
+    row: ApprovalStepRow, objects_by_prefix: Mapping[str, str], actor: Actor, extraction: Extraction, cursor: str
 ) -> MicroDecisionEvent:
     instance = row.instance or _Instance()
     target = instance.target_id
@@ -74,7 +77,7 @@ def _decision(
         event_id=row_event_id(extraction.org_id, "ProcessInstanceStep", row_id),
         event_type="approval_decision",
         timestamp_occurred=timestamps.canonical(row.created_date),
-        timestamp_recorded=timestamps.canonical(row.system_modstamp),
+        timestamp_recorded=timestamps.canonical(row.created_date if cursor == "CreatedDate" else row.system_modstamp),
         actor_id=actor.id,
         actor_type=actor.type,
         actor_name=actor.name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
 from microdecisions import soql, timestamps, values
-from microdecisions.errors import SalesforceError
+from microdecisions.errors import IncompleteReadError, SalesforceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.sources import Source
 
 __all__ = ["QueryPage", "RestReader"]
+
+# Escapes in order, so that a backslash before `u` is never taken for the beginning of one: pairs, halves, all others.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
@@ -69,9 +76,19 @@ class RestReader:
             yield page
 
     def rows(self, statement: str, row_type: type[RowT]) -> Iterator[RowT]:
-        """Run a statement and yield its rows."""
+        """Run a statement and yield its rows.
+
+        Raises:
+            IncompleteReadError: fewer or more rows came than Salesforce counted.
+        """
+        read = total = 0
         for page in self.pages(statement, row_type):
+            read, total = read + len(page.rows), page.total
             yield from page.rows
+        if read != total:
+            raise IncompleteReadError(
+                f"Salesforce counts {total} rows for a query and delivered {read}. Nothing is lost: run again later."
+            )
 
     def count(self, sobject: str, conditions: tuple[str, ...]) -> int:
         """Count rows anew."""
@@ -94,7 +111,16 @@ class RestReader:
             decoder = values.page_decoder(QueryPage[row_type])  # type: ignore[valid-type]
             self._decoders[row_type] = decoder
         try:
-            return decoder.decode(body)  # type: ignore[return-value]
-        except msgspec.DecodeError as error:
-            # The message names a path and types, never a value.
-            raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {error}.") from None
+            try:
+                return decoder.decode(body)  # type: ignore[return-value]
+            except msgspec.DecodeError:
+                return decoder.decode(_without_lone_surrogates(body))  # type: ignore[return-value]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            # The message of a DecodeError names a path and types, never a value.
+            what = error if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
+            raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {what}.") from None
+
+
+def _without_lone_surrogates(body: bytes) -> bytes:
+    """Write half a pair of surrogates, as a text cut in an emoji leaves it, as the replacement character."""
+    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], body)

@@ -1,0 +1,279 @@
+"""Whatever Salesforce does in the middle of a run: nothing is missing, nothing is there twice, no false success."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from localcloud.salesforce.org import Org
+from localcloud.salesforce.server import Running, serve_in_thread
+from microdecisions.describe import ObjectDescription, SalesforceMetadata
+from microdecisions.errors import SalesforceError
+from tests.conftest import NOW
+from tests.harness import Json, config_for
+from tests.in_process import SECOND, Loader, account_change, clean, logins, many_cases, run_here
+from tests.test_never_lose import case_change
+
+Serve = Callable[..., Running]
+PAGE = 2_000  # rows of a query's answer
+
+
+# Sessions, servers and networks that fail and come back.
+
+
+def test_sessions_that_end_in_mid_run_cost_one_new_login_for_all_threads(
+    serve: Serve, empty_org: Path, tmp_path: Path
+) -> None:
+    many_cases(empty_org, 9 * PAGE)
+    server = serve(empty_org)
+    config = config_for(server.url, empty_org)
+    run = run_here(config, "case_history", on_first_record=lambda: server.control(expire_sessions=True))
+    assert run.code == 0, run.log
+    assert len(run.by_id("case_history")) == 9 * PAGE
+    assert logins(server) == 2
+
+
+def test_a_session_for_every_three_requests_is_enough(serve: Serve, copy_of_small_org: Path) -> None:
+    server = serve(copy_of_small_org)
+    config = config_for(server.url, copy_of_small_org)
+    whole = clean(config)
+    loader = Loader()
+    server.control(expire_sessions_after=3)
+    run = loader.load(
+        run_here(config, on_first_record=lambda: server.control(expire_sessions_after=3)),
+    )
+    assert run.code == 0, run.log
+    assert loader.content() == whole
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"fail": [{"pattern": "queryAll", "status": 503, "times": 2, "skip": 3}]},
+        {"fail": [{"pattern": "queryAll", "status": 429, "times": 1, "skip": 4, "retry_after": 1}]},
+        {"fail": [{"pattern": "/query/", "status": 500, "times": 1}]},
+        {"fail": [{"pattern": "oauth2/token", "status": 503, "times": 1}]},
+        {"fail": [{"pattern": "describe", "status": 502, "times": 1}]},
+        {"drop": [{"pattern": "queryAll", "mode": "drop", "times": 2, "skip": 2}]},
+        {"drop": [{"pattern": "/query/", "mode": "truncate", "times": 2}]},
+        {"drop": [{"pattern": "sobjects", "mode": "truncate", "times": 1}]},
+    ],
+    ids=lambda faults: json.dumps(faults).replace('"', ""),
+)
+def test_a_fault_that_passes_leaves_no_trace_in_the_data(faults: Json, serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 3 * PAGE + 7)
+    server = serve(empty_org)
+    config = config_for(server.url, empty_org)
+    server.control(**faults)
+    run = run_here(config, "case_history")
+    assert run.code == 0, run.log
+    assert Counter(record["event_id"] for record in run.records["case_history"]).most_common(1)[0][1] == 1
+    assert len(run.records["case_history"]) == 3 * PAGE + 7
+
+
+def test_a_server_that_asks_for_more_patience_than_a_run_has_is_no_success(serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 10)
+    server = serve(empty_org)
+    server.control(fail=[{"pattern": "CaseHistory WHERE", "status": 503, "times": None, "retry_after": 4_000}])
+    run = run_here(config_for(server.url, empty_org), "case_history")
+    assert run.code == 1
+    assert "4000 s" in run.log
+    assert not run.records["case_history"]
+
+
+def test_a_restarted_server_forgets_sessions_and_cursors_and_nothing_is_lost(empty_org: Path) -> None:
+    many_cases(empty_org, 9 * PAGE)
+    with ExitStack() as stack:
+        server = stack.enter_context(serve_in_thread(empty_org))
+        port = int(server.url.rsplit(":", 1)[1])
+
+        def restart() -> None:
+            stack.close()
+            stack.enter_context(serve_in_thread(empty_org, port))
+
+        run = run_here(config_for(server.url, empty_org), "case_history", on_first_record=restart)
+    assert run.code == 0, run.log
+    assert len(run.by_id("case_history")) == 9 * PAGE
+
+
+# Queries that Salesforce cannot answer as asked.
+
+
+def in_one_second(start: datetime, seconds: int) -> str:
+    """A pattern for windows of more than one of these seconds."""
+    single = "|".join(
+        f"{start + SECOND * n:%FT%T}.000Z AND CreatedDate < {start + SECOND * (n + 1):%FT%T}" for n in range(seconds)
+    )
+    return f"CreatedDate >= (?!{single})"
+
+
+def test_windows_are_halved_down_to_a_second_when_queries_take_too_long(serve: Serve, empty_org: Path) -> None:
+    start = NOW - timedelta(hours=1)
+    with Org.open(empty_org) as org:
+        org.load("CaseHistory", [case_change(org, n, start + SECOND * (n % 11)) for n in range(1, 100)])
+    server = serve(empty_org)
+    whole = {"start_date": f"{start:%FT%TZ}", "end_date": f"{start + SECOND * 11:%FT%TZ}"}
+    config = config_for(server.url, empty_org, **whole)
+    server.control(query_timeout=[{"pattern": in_one_second(start, 11), "times": None}])
+    run = run_here(config, "case_history")
+    assert run.code == 0, run.log
+    assert len(run.records["case_history"]) == 99
+    assert len(run.states) == 11  # one for each second
+
+
+def test_a_second_that_cannot_be_read_is_named_and_what_is_before_it_is_kept(serve: Serve, empty_org: Path) -> None:
+    start = NOW - timedelta(hours=1)
+    bad = start + SECOND * 5
+    with Org.open(empty_org) as org:
+        org.load("CaseHistory", [case_change(org, n, start + SECOND * (n % 11)) for n in range(1, 100)])
+        org.load("AccountHistory", [account_change(org, 1, start)])
+    server = serve(empty_org)
+    config = config_for(server.url, empty_org)
+    wide = in_one_second(start, 11)
+    patterns = [f"CaseHistory WHERE {wide}", f"CaseHistory WHERE CreatedDate >= {bad:%FT%T}"]
+    server.control(query_timeout=[{"pattern": pattern, "times": None} for pattern in patterns])
+    loader = Loader()
+    run = loader.load(run_here(config, "case_history", "account_history"))
+    assert run.code == 1
+    assert f"{bad:%FT%TZ}" in run.log
+    assert run.state["bookmarks"]["case_history"]["replication_key_value"] == f"{bad:%FT%T}.000000Z"
+    assert run.records["account_history"]
+
+    server.control(reset=True)
+    assert loader.load(run_here(config, "case_history", "account_history", state=loader.state)).code == 0
+    assert loader.content() == clean(config, "case_history", "account_history")
+
+
+# Quotas and permissions.
+
+
+@pytest.mark.parametrize("ceiling", ["ours", "theirs"])
+def test_a_quota_that_ends_in_mid_run_keeps_the_state_and_the_next_run_completes(
+    ceiling: str, serve: Serve, copy_of_small_org: Path
+) -> None:
+    server = serve(copy_of_small_org)
+    config = config_for(server.url, copy_of_small_org)
+    whole = clean(config)
+    loader, codes = Loader(), []
+    for _ in range(60):
+        spent = server.journal().api_calls
+        if ceiling == "ours":
+            server.control(quota={"max": 1_000, "used": 0})
+            run = run_here(config | {"quota_percent_run": 2}, state=loader.state)  # twenty calls
+        else:
+            server.control(quota={"used": 0, "max": 22})
+            run = run_here(config, state=loader.state)
+        codes.append(loader.load(run).code)
+        assert server.journal().api_calls - spent <= 23
+        if run.code == 0:
+            break
+        assert "state is kept" in run.log
+    assert codes[0] == 3
+    assert codes[-1] == 0
+    assert set(codes) == {0, 3}
+    assert loader.content() == whole
+    assert loader.arrivals.most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize(
+    ("hidden", "stream"),
+    [
+        ("CaseHistory.NewValue", "case_history"),
+        ("CaseHistory.CaseId", "case_history"),
+        ("OpportunityHistory.Amount", "opportunity_history"),
+        ("OpportunityHistory.StageName", "opportunity_history"),
+        ("OpportunityHistory.CreatedDate", "opportunity_history"),
+        ("ProcessInstanceStep.StepStatus", "process_instance_step"),
+        ("ProcessInstanceStep.SystemModstamp", "process_instance_step"),
+    ],
+)
+def test_a_hidden_field_fails_its_stream_and_no_other(
+    hidden: str, stream: str, serve: Serve, copy_of_small_org: Path
+) -> None:
+    server = serve(copy_of_small_org)
+    config = config_for(server.url, copy_of_small_org)
+    streams = ("account_history", "case_history", "opportunity_history", "process_instance_step")
+    server.control(forbid={"fields": [hidden]})
+    run = run_here(config, *streams)
+    assert {name for name in streams if not run.records[name]} == {stream}
+    assert run.code == 2
+    assert stream in run.log
+    assert stream == "case_history" or hidden.split(".")[1] in run.log
+    assert "replication_key_value" not in run.state["bookmarks"].get(stream, {})
+
+
+def test_a_field_that_is_hidden_in_mid_run_fails_its_stream(serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 10)
+    with Org.open(empty_org) as org:
+        org.load("AccountHistory", [account_change(org, 1, NOW - timedelta(days=1))])
+    server = serve(empty_org)
+    config = config_for(server.url, empty_org)
+    loader = Loader()
+    run = loader.load(
+        run_here(
+            config,
+            "account_history",
+            "case_history",
+            on_first_record=lambda: server.control(forbid={"fields": ["CaseHistory.OldValue"]}),
+        )
+    )
+    assert run.code == 2
+    assert "case_history" in run.log
+    server.control(forbid={})
+    assert loader.load(run_here(config, "account_history", "case_history", state=loader.state)).code == 0
+    assert loader.content() == clean(config, "account_history", "case_history")
+
+
+@pytest.mark.parametrize("when", ["before the run", "after discovery"])
+def test_an_object_that_disappears_fails_its_stream_and_no_other(
+    when: str, serve: Serve, copy_of_small_org: Path, tmp_path: Path
+) -> None:
+    server = serve(copy_of_small_org)
+    config = config_for(server.url, copy_of_small_org)
+    streams = ("account_history", "case_history", "opportunity_history")
+    gone = {"forbid": {"objects": ["CaseHistory"]}}
+    if when == "before the run":
+        server.control(**gone)
+        run = run_here(config, *streams)
+    else:
+        run = run_here(config, *streams, on_first_record=lambda: server.control(**gone))
+    assert run.code == 2
+    assert "case_history" in run.log
+    assert run.records["account_history"]
+    assert run.records["opportunity_history"]
+    assert "replication_key_value" not in run.state["bookmarks"].get("case_history", {})
+
+
+def test_an_object_that_is_listed_but_cannot_be_described_fails_its_stream_and_no_other(
+    serve: Serve, copy_of_small_org: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = SalesforceMetadata.describe
+
+    def describe(self: SalesforceMetadata, name: str) -> ObjectDescription:
+        if name == "CaseHistory":
+            raise SalesforceError("It is gone.", status=404, code="NOT_FOUND")
+        return described(self, name)
+
+    monkeypatch.setattr(SalesforceMetadata, "describe", describe)
+    config = config_for(serve(copy_of_small_org).url, copy_of_small_org)
+    run = run_here(config, "account_history", "case_history", "opportunity_history")
+    assert run.code == 2, run.log
+    assert "case_history" in run.log
+    assert run.records["account_history"]
+    assert run.records["opportunity_history"]
+
+
+@pytest.mark.parametrize("hidden", ["Organization", "User", "Profile", "UserLicense"])
+def test_what_only_decorates_the_events_may_be_hidden(hidden: str, serve: Serve, copy_of_small_org: Path) -> None:
+    server = serve(copy_of_small_org)
+    server.control(forbid={"objects": [hidden]})
+    run = run_here(config_for(server.url, copy_of_small_org), "case_history", "opportunity_history")
+    assert run.code == 0, run.log
+    assert run.records["case_history"]
+    assert all(record["actor_id"] for record in run.records["case_history"])
