@@ -42,10 +42,10 @@ step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; ex
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: setup  ## Mock org -> meltano run -> Snowflake stand-in -> check (LOG=file AS=opportunity|case|approval, EVENTS=20000)
+demo: setup  ## Mock org to Snowflake, checked (EVENTS=n; LOG=file AS=case)
 	@.venv/bin/python demo/run.py load $(DEMO)
 
-sql: setup  ## Ask the demo's warehouse (Q="select ..." for one query; LOG=, AS=, EVENTS= as in the demo)
+sql: setup  ## Ask the demo's warehouse (Q="select ..."; EVENTS, LOG, AS too)
 	@.venv/bin/python demo/run.py sql $(DEMO) $(if $(value Q),--query "$$DEMO_QUERY")
 
 test: setup  ## All tests (ARGS="-k name" to choose)
@@ -67,12 +67,12 @@ typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
 bench-tap: setup  ## Rows per second of the tap beside the floor (ROWS=1000000)
 	@.venv/bin/python benchmarks/bench_tap.py $(if $(ROWS),--rows $(ROWS))
 
-plugins: .venv/.stamp  ## Write the plugins' settings anew into plugins/, meltano.yml and README.md
+plugins: .venv/.stamp  ## Write the plugins' settings into plugins/, meltano.yml, README
 	@.venv/bin/python plugins/generate.py
 
 setup: .venv/.stamp .envs/meltano/.stamp .envs/snowflake/.stamp .meltano/.stamp  ## Set everything up (the other targets do it by themselves)
 
-lock: $(UV)  ## Resolve all dependencies again (UPGRADE=1 takes newer releases)
+lock: $(UV)  ## Resolve the dependencies again (UPGRADE=1: newer releases)
 	@$(UV) lock -q $(if $(UPGRADE),--upgrade)
 	@$(call write,tap-salesforce-temporal,$(UV) export -q --locked --package tap-salesforce-temporal \
 	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
@@ -80,7 +80,7 @@ lock: $(UV)  ## Resolve all dependencies again (UPGRADE=1 takes newer releases)
 	@$(call write,snowflake-server,$(call pins,snowflake-server,fakesnow[server]==0.12.1 snowflake-connector-python<5))
 	@$(call write,target-snowflake,$(call pins,target-snowflake,meltanolabs-target-snowflake==0.20.4))
 
-clean:  ## Remove all that was set up or loaded here (the demo's warehouses too)
+clean:  ## Remove what was set up here, the demo's warehouses too
 	@for org in .localcloud/*/; do [ ! -x .venv/bin/localcloud ] || [ ! -d "$$org" ] || .venv/bin/localcloud down --org "$$org"; done
 	rm -rf .tools .venv .envs .meltano .localcloud .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 

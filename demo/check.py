@@ -304,7 +304,7 @@ def compare(name: str, expected: Counter[Event], table: Arrived) -> Stream:
 
 
 def table(streams: Sequence[Stream]) -> list[str]:
-    """The comparison as lines of text."""
+    """The comparison as lines of text, for a terminal of 80 columns."""
     total = Stream(
         "all",
         decided=sum(s.decided for s in streams),
@@ -312,7 +312,7 @@ def table(streams: Sequence[Stream]) -> list[str]:
         distinct=sum(s.distinct for s in streams),
         before=sum(s.before for s in streams),
     )
-    cells = [["stream", "decided (truth log)", "in Snowflake", "distinct ids", "new in this run", ""]]
+    cells = [["stream", "truth log", "in Snowflake", "event ids", "new", ""]]
     for s in (*streams, total):
         figures = (s.decided, s.arrived, s.distinct, s.arrived - s.before)
         verdict = "" if s is total else "equal" if s.equal else "DIFFERENT"

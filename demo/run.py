@@ -10,7 +10,6 @@ goes on from where the warehouse is.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import re
@@ -19,16 +18,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import deque
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import pipeline
 from localcloud import lifecycle
 from localcloud.cli import meltano_environment, start_both
 from localcloud.lifecycle import LifecycleError, Running
-from localcloud.progress import Progress
+from pipeline import DemoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,21 +35,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALCLOUD = Path(sys.executable).with_name("localcloud")
-# No .env: one that is filled in for `prod` must not lead the demo to a real org or a real warehouse.
-MELTANO = [str(ROOT / ".envs" / "meltano" / "bin" / "meltano"), f"--env-file={os.devnull}"]
-TAP, TARGET = "tap-salesforce-temporal", "target-snowflake"
-LAST_LINES = 30
 EXAMPLES = {
-    "opportunity": "select new_value as stage, count(*) as times from opportunity_history "
-    "where event_type = 'stage_change' group by 1 order by 2 desc",
-    "case": "select new_value as status, count(*) as times from case_history "
-    "where field_name = 'Status' group by 1 order by 2 desc",
-    "approval": "select new_value as step, count(*) as times from process_instance_step group by 1 order by 2 desc",
+    "opportunity": "select new_value as stage, count(*) as times from opportunity_history\n"
+    "      where event_type = 'stage_change' group by 1 order by 2 desc",
+    "case": "select new_value as status, count(*) as times from case_history\n"
+    "      where field_name = 'Status' group by 1 order by 2 desc",
+    "approval": "select new_value as step, count(*) as times from process_instance_step\n"
+    "      group by 1 order by 2 desc",
 }
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the message is one sentence for the user."""
+ORG_FILES = ("org.sqlite", "meta.json", "truth.jsonl", "jwt.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +62,27 @@ class Demo:
     events: int | None
     folder: Path = Path(".localcloud")
 
-    def require_sense(self) -> None:
-        """See that the options go together.
+    @classmethod
+    def chosen(cls, options: argparse.Namespace) -> Demo:
+        """The demo that the command line asks for.
 
         Raises:
-            DemoError: They do not.
+            DemoError: It makes no sense; said in the names that make has for the options.
         """
-        if (self.event_log is None) != (self.target is None):
+        log, target, events = options.event_log, options.target, options.events
+        if (log is None) != (target is None):
             msg = "LOG=file and AS=opportunity|case|approval go together"
             raise DemoError(msg)
-        if self.event_log and self.events:
+        if target is not None and target not in EXAMPLES:
+            msg = f"AS={target} is none of {', '.join(EXAMPLES)}"
+            raise DemoError(msg)
+        if log and events:
             msg = "EVENTS= is the size of a made-up org; an event log has its own"
             raise DemoError(msg)
+        if events is not None and not (events.isdecimal() and int(events)):
+            msg = f"EVENTS={events} is not a positive whole number"
+            raise DemoError(msg)
+        return cls(log, target, int(events) if events else None, options.folder)
 
     @property
     def name(self) -> str:
@@ -118,16 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("load", "sql"))
     parser.add_argument("--event-log", type=Path)
-    parser.add_argument("--as", dest="target", choices=("opportunity", "case", "approval"))
-    parser.add_argument("--events", type=int)
+    parser.add_argument("--as", dest="target")
+    parser.add_argument("--events")
     parser.add_argument("--query")
     parser.add_argument("--folder", type=Path, default=Path(".localcloud"), help="where the orgs' folders lie")
     options = parser.parse_args(arguments)
-    demo = Demo(options.event_log, options.target, options.events, options.folder)
     signal.signal(signal.SIGTERM, _as_interrupt)
     os.chdir(ROOT)
     try:
-        demo.require_sense()
+        demo = Demo.chosen(options)
         return load(demo) if options.action == "load" else sql(demo, options.query)
     except (DemoError, LifecycleError) as error:
         print(f"\nThe demo stopped: {str(error).rstrip('.')}.", file=sys.stderr)
@@ -139,17 +140,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(demo: Demo) -> int:
     """Seed or advance the org, load it, check it, and say what happened."""
-    print(f"Mock org on {lifecycle.HOST} (localcloud): nothing here touches a real Salesforce or Snowflake.")
+    print(lifecycle.BANNER)
     started = time.monotonic()
-    with only_one():
-        forget_state_without_warehouse(demo)
+    with pipeline.only_one() as lock:
         step(1, "org")
-        prepare_org(demo)
+        prepare_org(demo, lock)
+        if not demo.has_warehouse:
+            pipeline.forget_state(demo.name)
         with servers(demo) as (salesforce, snowflake):
             before = rows_per_table(demo) if demo.has_warehouse else {}
-            step(3, f"meltano run {TAP} {TARGET}")
+            step(3, f"meltano run {pipeline.TAP} {pipeline.TARGET}")
             calls = api_calls(salesforce)
-            seconds = meltano_run(demo, salesforce, snowflake)
+            log = demo.org / "logs" / "meltano.log"
+            variables = meltano_environment(demo.org, demo.schema, salesforce, snowflake)
+            seconds = pipeline.run(demo.name, variables, log, lock)
+            print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
             calls = api_calls(salesforce) - calls
             step(4, "check: every decision of the truth log against Snowflake, field by field")
             checking = time.monotonic()
@@ -178,18 +183,26 @@ def step(number: int, text: str) -> None:
     print(f"\n{number}. {text}", flush=True)
 
 
-def prepare_org(demo: Demo) -> None:
-    """Make the org, or let a day pass in it."""
+def prepare_org(demo: Demo, lock: int) -> None:
+    """Make the org, or let a day pass in it.
+
+    Raises:
+        DemoError: Only a part of it is there.
+    """
     demo.folder.mkdir(parents=True, exist_ok=True)
-    if (demo.org / "meta.json").exists():
-        run_localcloud("advance", "--org", str(demo.org), "--days", "1")
+    missing = [name for name in ORG_FILES if not (demo.org / name).exists()]
+    if not missing:
+        run_localcloud(lock, "advance", "--org", str(demo.org), "--days", "1")
         return
+    if len(missing) < len(ORG_FILES) or demo.has_warehouse:
+        msg = f"{demo.org} lacks {', '.join(missing)}: remove the folder to begin anew, its warehouse goes with it"
+        raise DemoError(msg)
     command = ["seed", "--org", str(demo.org)]
     if demo.event_log:
         command += ["--event-log", str(demo.event_log), "--as", str(demo.target)]
     elif demo.events:
         command += ["--events", str(demo.events)]
-    run_localcloud(*command)
+    run_localcloud(lock, *command)
 
 
 @contextmanager
@@ -209,43 +222,10 @@ def servers(demo: Demo) -> Iterator[tuple[Running, Running]]:
         yield salesforce, snowflake
     finally:
         if ours:
-            lifecycle.stop("salesforce", demo.org)
-            lifecycle.stop("snowflake", demo.org)
-            marker.unlink(missing_ok=True)
-
-
-def meltano_run(demo: Demo, salesforce: Running, snowflake: Running) -> float:
-    """Run the pipeline, saying how far it is; return its seconds.
-
-    Raises:
-        DemoError: Meltano failed; its last lines have been printed.
-    """
-    log = demo.org / "logs" / "meltano.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    variables = meltano_environment(demo.org, demo.schema, salesforce, snowflake)
-    # --force: after a kill, Meltano takes the same run for running for five more minutes
-    command = [*MELTANO, "run", "--force", f"--state-id-suffix={demo.name}", TAP, TARGET]
-    started = time.monotonic()
-    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log)) as watch:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=meltano_variables(variables)
-        )
-        try:
-            while process.poll() is None:
-                progress.say(watch.how_far())
-                time.sleep(0.1)
-        except BaseException:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
-            raise
-    if process.returncode:
-        lines = deque(log.read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=LAST_LINES)
-        print("\n".join(f"   | {line}" for line in lines), file=sys.stderr)
-        msg = f"`meltano run` ended with code {process.returncode}; these were its last lines, the rest is in {log}"
-        raise DemoError(msg)
-    seconds = time.monotonic() - started
-    print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
-    return seconds
+            with pipeline.undisturbed():
+                lifecycle.stop("salesforce", demo.org)
+                lifecycle.stop("snowflake", demo.org)
+                marker.unlink(missing_ok=True)
 
 
 def check(demo: Demo, before: dict[str, int]) -> bool:
@@ -263,7 +243,8 @@ def print_what_next(demo: Demo) -> None:
         "the log holds no more, so nothing new is loaded" if demo.event_log else "a day passes, what is new is loaded"
     )
     print(f"""
-Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREHOUSE}. Try next:
+Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREHOUSE}.
+Try next:
 
   make sql{demo.variables}
       {EXAMPLES[demo.target or "opportunity"]};
@@ -274,7 +255,7 @@ Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREH
 # --- helpers ---------------------------------------------------------------------------------------
 
 
-def run_localcloud(*arguments: str) -> None:
+def run_localcloud(lock: int, *arguments: str) -> None:
     """Run a localcloud command on the screen.
 
     Raises:
@@ -285,7 +266,7 @@ def run_localcloud(*arguments: str) -> None:
     print(f"   {' '.join(('localcloud', *arguments))}", flush=True)
     # A session of its own: Ctrl-C must not end it between the truth log and the org. It is over in seconds.
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True, pass_fds=[lock]
     ) as process:
         said, _ = process.communicate()
     if process.returncode:
@@ -322,75 +303,6 @@ def api_calls(salesforce: Running) -> int:
     with urllib.request.urlopen(f"{salesforce.url}/__localcloud__/journal?after=999999999", timeout=10) as answer:  # noqa: S310
         journal = json.load(answer)
     return int(journal["api_calls"])
-
-
-def meltano_variables(extra: dict[str, str]) -> dict[str, str]:
-    """This process's variables with those of the demo, and without any that would lead elsewhere."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "TARGET_", "MELTANO_"))}
-    return {
-        **own,
-        "MELTANO_ENVIRONMENT": "local",
-        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "NO_COLOR": "1",
-        **extra,
-    }
-
-
-def forget_state_without_warehouse(demo: Demo) -> None:
-    """A bookmark must never be ahead of the warehouse: a new warehouse begins without one."""
-    if not demo.has_warehouse and (ROOT / ".meltano" / "meltano.db").exists():
-        state = f"local:{TAP}-to-{TARGET}:{demo.name}"
-        subprocess.run(
-            [*MELTANO, "state", "clear", "--force", state],
-            check=False,  # there may be none
-            capture_output=True,
-            env=meltano_variables({}),
-        )
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Two runs of one tap in one Meltano project overwrite each other's state: one demo at a time.
-
-    Raises:
-        DemoError: Another one is running.
-    """
-    lock_file = ROOT / ".meltano" / "demo.lock"
-    lock_file.parent.mkdir(exist_ok=True)
-    with lock_file.open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            msg = "another demo is running in this project"
-            raise DemoError(msg) from None
-        yield
-
-
-class LogWatch:
-    """Follows Meltano's growing log and says in words how far the run is."""
-
-    _COUNT = re.compile(TAP + r"\s+METRIC\s+metric_name=record_count metric_value=(\d+)")
-    _READING = re.compile(r"Beginning sync of '(\w+)'")
-
-    def __init__(self, log: Path) -> None:
-        self._lines = log.open(encoding="utf-8", errors="replace")
-        self._read = 0
-        self._doing = "starting Meltano"
-
-    def close(self) -> None:
-        """Let go of the log."""
-        self._lines.close()
-
-    def how_far(self) -> str:
-        """For example `reading case_history, 12,000 events read`."""
-        for line in self._lines:
-            if count := self._COUNT.search(line):
-                self._read += int(count[1])
-            elif stream := self._READING.search(line):
-                self._doing = f"reading {stream[1]}"
-            elif TARGET in line and "Processing batch" in line:
-                self._doing = "writing to Snowflake"
-        return f"{self._doing}, {self._read:,} events read" if self._read else self._doing
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script in a folder of definitions
 """Writes what others must know about a plugin from what the plugin says about itself (`--about`).
 
     python plugins/generate.py            writes the three places
@@ -53,10 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             old += 1
             if options.check:
-                pass
+                print(f"{path.relative_to(ROOT)} is out of date: run `make plugins`.", file=sys.stderr)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
+                print(f"{path.relative_to(ROOT)} written")
     return 1 if options.check and old else 0
 
 
@@ -67,7 +67,7 @@ def ask(plugin: str) -> Json:
         subprocess.CalledProcessError: It is not installed beside this interpreter, or failed.
     """
     command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format=json"]
-    answer: Json = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
+    answer: Json = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return answer
 
 

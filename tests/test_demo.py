@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from demo import pipeline
 from localcloud import lifecycle
+from localcloud.seed import seed_org
 
 ROOT = Path(__file__).parents[1]
 EVENTS = "1200"
@@ -94,12 +96,53 @@ def wait_for(log: Path, words: str, process: subprocess.Popen[str]) -> None:
         (("--as", "case"), "go together"),
         (("--event-log", "no-such-file.xes", "--as", "case"), "no-such-file.xes"),
         (("--event-log", "x.xes", "--as", "case", "--events", "5"), "an event log has its own"),
+        (("--event-log", "x.xes", "--as", "lead"), "AS=lead is none of opportunity, case, approval"),
+        (("--events", "0"), "EVENTS=0 is not a positive whole number"),
+        (("--events", "many"), "EVENTS=many is not a positive whole number"),
     ],
-    ids=["half an event log", "no such file", "a log and a size"],
+    ids=["half an event log", "no such file", "a log and a size", "no such kind", "no events", "not a number"],
 )
 def test_a_demo_that_makes_no_sense_says_so_in_a_sentence(arguments: tuple[str, ...], words: str, folder: Path) -> None:
     with start(folder, *arguments) as process:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert words in said
+    assert "Traceback" not in said
+
+
+def test_an_interrupted_demo_says_so_and_leaves_nothing_running(folder: Path) -> None:
+    with start(folder, "--events", EVENTS) as process:
+        assert process.stdout
+        while not process.stdout.readline().startswith("3."):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().endswith("Interrupted. Nothing is lost: the next `make demo` goes on from here.")
+    assert lifecycle.find("salesforce", folder / NAME) is None
+    assert lifecycle.find("snowflake", folder / NAME) is None
+
+
+def test_what_does_not_end_when_interrupted_is_killed() -> None:
+    stubborn = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        pipeline.end(process, patience_s=0.05)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_second_demo_is_held_off_while_the_first_runs() -> None:
+    with pipeline.only_one(), pytest.raises(pipeline.DemoError, match="another demo is running"), pipeline.only_one():
+        pass
+
+
+def test_an_org_that_lost_a_part_is_one_sentence(folder: Path) -> None:
+    seed_org(folder / NAME, events=50)
+    (folder / NAME / "truth.jsonl").unlink()
+    with start(folder, "--events", EVENTS) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "lacks truth.jsonl: remove the folder to begin anew" in said
     assert "Traceback" not in said

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from localcloud import lifecycle
 from localcloud.lifecycle import LifecycleError, Running
 from localcloud.progress import Progress
+from localcloud.salesforce.org import Org
 from localcloud.seed import SeedError, advance, seed_event_log, seed_generated
 from localcloud.snowflake.address import DEFAULT_PORT, target_account
 
@@ -113,15 +114,17 @@ def _advance(options: argparse.Namespace) -> int:
     with Progress("living through the days") as progress:
         grown = advance(org, days=options.days, progress=progress)
     if server := lifecycle.find("salesforce", org):
-        _advance_clock(server, options.days)
+        _set_clock(server, org)
     days = f"{options.days} day" + ("s" if options.days > 1 else "")
     _say(f"{days} later: {grown.decisions:,} new decisions, {grown.events:,} new events to find: {org}")
     return 0
 
 
-def _advance_clock(server: Running, days: int) -> None:
-    """Move the clock that a running server keeps in its memory, as the org's folder has it now."""
-    body = json.dumps({"clock": {"advance_seconds": days * 86_400}}).encode()
+def _set_clock(server: Running, org: Path) -> None:
+    """Set the clock that a running server keeps in its memory to the one of the org's folder."""
+    with Org.open(org) as opened:
+        shown = opened.clock.now()
+    body = json.dumps({"clock": {"set": shown.isoformat()}}).encode()
     request = urllib.request.Request(f"{server.url}/__localcloud__/control", body)  # noqa: S310 - our own address
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310
         pass
@@ -129,7 +132,7 @@ def _advance_clock(server: Running, days: int) -> None:
 
 def _up(options: argparse.Namespace) -> int:
     org = _existing(options.org)
-    _say(f"Mock org on {lifecycle.HOST} (localcloud): nothing here touches a real Salesforce or Snowflake.")
+    _say(lifecycle.BANNER)
     running = start_both(org, options.salesforce_port, options.snowflake_port)
     for server in running:
         word = "started" if server.started_here else "runs already"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
+BANNER = f"Mock org on {HOST} (localcloud): no real Salesforce or Snowflake is touched."
 WAREHOUSE = "warehouse"  # the folder of database files inside an org's folder
 DATABASE = "RAW"
 SNOWFLAKE_ENVIRONMENT = Path(".envs/snowflake")

@@ -12,7 +12,7 @@ import pytest
 
 from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
-from localcloud.seed import SeedError, SeedReport, advance_org, seed_org
+from localcloud.seed import SeedError, SeedReport, advance, seed_org
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +163,7 @@ def test_new_days_bring_new_decisions_all_after_what_the_clock_showed(tmp_path: 
     seed_org(folder, events=20_000)
     before, known = truth(folder), json.loads((folder / "meta.json").read_text())
     shown = still(folder)
-    report = advance_org(folder, days=2)
+    report = advance(folder, days=2)
     after = truth(folder)
     new = after[len(before) :]
     assert after[: len(before)] == before
@@ -182,32 +182,52 @@ def test_each_day_is_another_day(tmp_path: Path) -> None:
     folder = tmp_path / "org"
     seed_org(folder, events=5_000)
     for _ in range(3):
-        advance_org(folder)
+        advance(folder)
     created = [line["record"] for line in truth(folder) if line["action"] == "create"]
     assert len(created) == len(set(created))
 
 
-def test_days_that_were_interrupted_come_again_without_a_double(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["truth written", "rows loaded"])
+def test_interrupted_days_are_finished_as_they_were_meant_before_others_pass(stage: str, tmp_path: Path) -> None:
     folder, other = tmp_path / "org", tmp_path / "other"
     for place in (folder, other):
-        seed_org(place, events=5_000)
+        seed_org(place, events=2_000)
         still(place)
-    meta = (folder / "meta.json").read_bytes()
-    advance_org(folder)
-    (folder / "meta.json").write_bytes(meta)  # as if it had been stopped just before its end
-    still(folder)
-    advance_org(folder)
-    advance_org(other)
+
+    def interrupt(done: int, total: int | None = None) -> None:
+        if stage == "truth written" or done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        advance(folder, days=30, progress=interrupt)
+    written = (folder / "truth.jsonl").read_bytes()
+    report = advance(folder, days=1)
+
+    whole = [advance(other, days=days) for days in (30, 1)]
+    assert (folder / "truth.jsonl").read_bytes().startswith(written)
     decided = [[(line["action"], line["record"]) for line in truth(place)] for place in (folder, other)]
     assert decided[0] == decided[1]
+    assert report.decisions == sum(each.decisions for each in whole) > 0
     assert len(dump(folder)) == len(dump(other))
+    meta = [json.loads((place / "meta.json").read_text()) for place in (folder, other)]
+    assert meta[0]["events_expected"] == meta[1]["events_expected"]
+    with Org.open(folder) as opened:
+        assert opened.clock.now() >= datetime(2026, 4, 2, 9, 30, tzinfo=UTC), "31 days after it stood still"
+
+
+@pytest.mark.parametrize("part", ["truth.jsonl", "meta.json"])
+def test_an_org_that_lacks_a_part_is_one_sentence(part: str, tmp_path: Path) -> None:
+    seed_org(tmp_path / "org", events=50)
+    (tmp_path / "org" / part).unlink()
+    with pytest.raises(SeedError, match=part):
+        advance(tmp_path / "org")
 
 
 def test_an_event_log_has_no_further_days(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("case,activity,timestamp,resource,amount\na,Lead,2024-01-01T10:00:00Z,Ann,1\n")
     seed_org(tmp_path / "org", event_log=log, as_="opportunity")
-    report = advance_org(tmp_path / "org", days=5)
+    report = advance(tmp_path / "org", days=5)
     assert (report.decisions, report.events) == (0, 0)
     with Org.open(tmp_path / "org") as opened:
         assert opened.clock.now() > datetime(2024, 1, 6, 11, tzinfo=UTC)
@@ -215,7 +235,7 @@ def test_an_event_log_has_no_further_days(tmp_path: Path) -> None:
 
 def test_only_a_seeded_org_can_be_advanced(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match="holds no seeded org"):
-        advance_org(tmp_path)
+        advance(tmp_path)
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud.seed import advance_org, seed_org
+from localcloud.seed import advance, seed_org
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def org(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     seed_org(folder, events=6_000, seed=11)
     if request.param != "just seeded":
         for days in (1, 2):
-            advance_org(folder, days=days)
+            advance(folder, days=days)
     seeded = Seeded(folder)
     with closing(seeded.db):
         yield seeded

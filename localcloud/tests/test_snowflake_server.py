@@ -133,6 +133,33 @@ def test_staged_files_are_selected_listed_and_removed(client: SnowflakeClient, t
     assert client.rows(query) == []
 
 
+# Another session removes its folder between the look at the stage and the look into the folder.
+VANISHING = """
+import os, pathlib, sys
+from localcloud.snowflake import stages
+home = pathlib.Path(sys.argv[1])
+stages.prepare_stage_folder(home)
+root = home.joinpath(*stages.USER_STAGE)
+for name in ("mine", "theirs"):
+    (root / name).mkdir(parents=True)
+    (root / name / "rows.json").touch()
+scandir = os.scandir
+def scan(path):
+    if str(path).endswith("theirs"):
+        os.unlink(f"{path}/rows.json")
+        os.rmdir(path)
+    return scandir(path)
+os.scandir = scan
+print([file.name for file in stages.staged_files("@~/mine", stages.StagePlace("RAW", "PUBLIC"))])
+"""
+
+
+def test_files_are_found_while_another_session_removes_its_own(tmp_path: Path) -> None:
+    command = [str(snowflake_python()), "-c", VANISHING, str(tmp_path / "stages")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "['rows.json']\n", done.stderr
+
+
 def test_copy_loads_the_selection_from_staged_files(client: SnowflakeClient, tmp_path: Path) -> None:
     stage(tmp_path, client, '{"a": 1, "c": {"k": "é"}}', '{"a": 2}', folder="copy")
     client.rows("create or replace table c (a int, c variant)")

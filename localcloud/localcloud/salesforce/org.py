@@ -73,7 +73,7 @@ class Org:
         path: Path,
         *,
         clock: OrgClock,
-        name: str = "Local mock org",
+        name: str = "Mock org on 127.0.0.1",
         objects: Sequence[SObject] = OBJECTS,
         number: int = 1,
     ) -> Self:

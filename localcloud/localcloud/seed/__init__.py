@@ -6,7 +6,6 @@ from localcloud.seed.errors import SeedError
 from localcloud.seed.loader import (
     SeedReport,
     advance,
-    advance_org,
     seed_event_log,
     seed_generated,
     seed_org,
@@ -16,7 +15,6 @@ __all__ = [
     "SeedError",
     "SeedReport",
     "advance",
-    "advance_org",
     "seed_event_log",
     "seed_generated",
     "seed_org",

@@ -175,6 +175,13 @@ class Expectation:
         else:
             self._count("process_instance_step", 1)
 
+    def merge(self, other: Expectation) -> None:
+        """Count what another one has counted."""
+        self.decisions += other.decisions
+        self.deleted |= other.deleted
+        for stream, events in other.streams.items():
+            self._count(stream, events)
+
     def _count(self, stream: str, events: int) -> None:
         if events:
             self.streams[stream] = self.streams.get(stream, 0) + events

@@ -55,13 +55,20 @@ _HELPDESK = (
 )
 
 
+class Days(msgspec.Struct, frozen=True):
+    """A span of time that an org is living through: ``days`` from ``start`` (epoch second of its clock) on."""
+
+    start: int
+    days: int
+
+
 class Meta(msgspec.Struct, omit_defaults=True):
     """What ``meta.json`` says beside the truth log.
 
     ``events_expected`` counts events per stream, by the rules of the truth log, look-up changes as two;
     ``clock`` is the org's clock after the last decision was played; of a generated org,
     ``planned_events`` and ``generated_until`` (epoch seconds in the generator's own time) say where
-    its future begins.
+    its future begins. ``under_way`` is there while days pass: found later, they were interrupted.
     """
 
     source: str
@@ -74,6 +81,7 @@ class Meta(msgspec.Struct, omit_defaults=True):
     target: str | None = None
     planned_events: int | None = None
     generated_until: int | None = None
+    under_way: Days | None = None
 
 
 class SeedReport(msgspec.Struct, frozen=True):
@@ -184,38 +192,49 @@ def advance(org_dir: Path, *, days: int = 1, progress: Progress | None = None) -
     """Let days pass in an org: its clock moves on, and a generated org's next decisions happen.
 
     Everything new is dated after what the org's clock showed before, and at least an hour before what it
-    shows afterwards; the clock moves last. An org of an event log gets no new decisions.
+    shows afterwards; the clock moves last. An org of an event log gets no new decisions. Days that were
+    interrupted, by a kill for instance, are finished first, just as they were meant.
 
     Args:
         org_dir: a seeded org.
         days: how many, at least one.
-        progress: called with decisions loaded.
+        progress: called when the truth is written, and when the rows are loaded.
 
     Raises:
-        SeedError: the folder holds no seeded org.
+        SeedError: the folder holds no seeded org, or a part of it is missing or damaged.
     """
     if days < 1:
         raise SeedError("The org can only move forward, by one day or more.")
-    meta = _read_meta(org_dir)
-    with Org.open(org_dir) as org:
-        # The first whole second that the org has not shown yet.
-        previous = int(org.clock.now().timestamp()) + 1
-        expectation, rows = Expectation(), 0
-        if meta.planned_events is not None and meta.generated_until is not None:
-            _cut(org_dir / TRUTH, meta.decisions)
-            decisions = list(_future(meta, org, previous, days))
-            rows = _continue(org_dir, org, decisions, expectation, progress)
-            meta.generated_until += days * _DAY_SECONDS - int(QUIET.total_seconds())
-        org.clock.advance(timedelta(days=days))
-        meta.clock = instant_text(int(org.clock.now().timestamp()))
-    meta.decisions += expectation.decisions
-    for stream, events in expectation.streams.items():
-        meta.events_expected[stream] = meta.events_expected.get(stream, 0) + events
-    _write_meta(org_dir, meta)
+    meta, expectation, rows = _read_meta(org_dir), Expectation(), 0
+    try:
+        with Org.open(org_dir) as org:
+            if meta.under_way is not None:
+                rows += _live(org_dir, org, meta, meta.under_way, expectation, progress)
+            # The first whole second that the org has not shown yet.
+            meta.under_way = Days(int(org.clock.now().timestamp()) + 1, days)
+            _write_meta(org_dir, meta)
+            rows += _live(org_dir, org, meta, meta.under_way, expectation, progress)
+    except (OSError, sqlite3.DatabaseError, msgspec.DecodeError) as error:
+        raise SeedError(f"The org in {org_dir} could not be advanced: {error}.") from error
     return SeedReport(expectation.decisions, expectation.events, rows, expectation.streams)
 
 
-advance_org = advance
+def _live(org_dir: Path, org: Org, meta: Meta, span: Days, expectation: Expectation, progress: Progress | None) -> int:
+    """Bring truth, rows, clock and ``meta.json``, in this order, to the end of a span of days."""
+    new, rows = Expectation(), 0
+    if meta.planned_events is not None and meta.generated_until is not None:
+        _cut(org_dir / TRUTH, meta.decisions)
+        rows = _continue(org_dir, org, list(_future(meta, org, span)), new, progress)
+        meta.generated_until += span.days * _DAY_SECONDS - int(QUIET.total_seconds())
+    org.clock.set(datetime.fromtimestamp(span.start, UTC) + timedelta(days=span.days))
+    meta.clock = instant_text(int(org.clock.now().timestamp()))
+    meta.decisions += new.decisions
+    for stream, events in new.streams.items():
+        meta.events_expected[stream] = meta.events_expected.get(stream, 0) + events
+    meta.under_way = None
+    _write_meta(org_dir, meta)
+    expectation.merge(new)
+    return rows
 
 
 def _fill(
@@ -276,17 +295,17 @@ def _load(org: Org, maker: RowMaker, *, replace: bool = False) -> int:
     return loaded
 
 
-def _future(meta: Meta, org: Org, previous: int, days: int) -> Iterator[Decision]:
-    """Yield the generated decisions of the next days, moved to begin after ``previous``."""
+def _future(meta: Meta, org: Org, span: Days) -> Iterator[Decision]:
+    """Yield the generated decisions of the next days, moved to begin after the span's start."""
     if meta.planned_events is None or meta.generated_until is None:
         return
     end = int((GENERATED_CLOCK - QUIET).timestamp())
-    known, until = meta.generated_until, meta.generated_until + days * _DAY_SECONDS - int(QUIET.total_seconds())
+    known, until = meta.generated_until, meta.generated_until + span.days * _DAY_SECONDS - int(QUIET.total_seconds())
     stream = generate(Plan(meta.seed, meta.planned_events, end), org.new_id)
     first, last = instant_text(known), instant_text(until)
     for decision in takewhile(lambda d: d.at <= last, dropwhile(lambda d: d.at <= first, stream)):
         second = int(datetime.fromisoformat(decision.at).timestamp())
-        decision.at = instant_text(second - known + previous)
+        decision.at = instant_text(second - known + span.start)
         yield decision
 
 
@@ -305,12 +324,15 @@ def _continue(
         maker.play(decision)
     maker.finish()
     if progress is not None:
+        progress(0, len(decisions))
+    rows = _load(org, maker, replace=True)
+    if progress is not None:
         progress(len(decisions), len(decisions))
-    return _load(org, maker, replace=True)
+    return rows
 
 
 def _cut(truth: Path, decisions: int) -> None:
-    """Take back what an interrupted ``advance`` wrote: its days come again, and replace its rows."""
+    """Take back what an interrupted ``advance`` wrote: its days come again, the same, and replace its rows."""
     with truth.open("r+b") as lines:
         lines.truncate(sum(len(line) for line in islice(lines, decisions)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def staged_files(reference: str, place: StagePlace) -> list[Path]:
     head, _, prefix = named_reference(reference).removeprefix("@").partition("/")
     stage = ".".join(fs_stage.parts_from_var(head, place.database, place.schema))
     root = Path(fs_stage.internal_dir(stage))
-    files = (path for path in root.rglob("*") if path.is_file())
+    # os.walk passes over a folder that another session removes meanwhile; rglob fails on it.
+    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
     return sorted(path for path in files if path.relative_to(root).as_posix().startswith(prefix))
 
 
@@ -100,9 +102,10 @@ def list_files(reference: str, place: StagePlace) -> list[tuple[str, str, str, s
     """The rows of LIST: name, size in bytes, MD5 and time of each file under a stage reference."""
     rows = []
     for path in staged_files(reference, place):
-        content, changed = path.read_bytes(), path.stat().st_mtime
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        rows.append((staged_name(path), str(len(content)), digest, formatdate(changed, usegmt=True)))
+        with suppress(FileNotFoundError):  # another session removes it meanwhile
+            content, changed = path.read_bytes(), path.stat().st_mtime
+            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            rows.append((staged_name(path), str(len(content)), digest, formatdate(changed, usegmt=True)))
     return rows
 
 

@@ -1,0 +1,159 @@
+"""The demo's `meltano run`: one at a time, watched while it works, and ended in order when it is interrupted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localcloud.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+# No .env: one that is filled in for `prod` must not lead the demo to a real org or a real warehouse.
+MELTANO = [str(ROOT / ".envs" / "meltano" / "bin" / "meltano"), f"--env-file={os.devnull}"]
+TAP, TARGET = "tap-salesforce-temporal", "target-snowflake"
+LAST_LINES = 30
+PATIENCE_S = 10.0
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is one sentence for the user."""
+
+
+def run(name: str, variables: Mapping[str, str], log: Path, lock: int) -> float:
+    """Run the pipeline, saying how far it is; return its seconds.
+
+    Args:
+        name: Tells the state of this demo from that of others.
+        variables: Lead the plugins to their servers.
+        log: Receives what Meltano says.
+        lock: Of `only_one`.
+
+    Raises:
+        DemoError: Meltano failed; its last lines have been printed.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # --force: after a kill, Meltano takes the same run for running for five more minutes
+    command = [*MELTANO, "run", "--force", f"--state-id-suffix={name}", TAP, TARGET]
+    started = time.monotonic()
+    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log)) as watch:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(variables), pass_fds=[lock]
+        )
+        try:
+            while process.poll() is None:
+                progress.say(watch.how_far())
+                time.sleep(0.1)
+        except BaseException:
+            with undisturbed():
+                end(process)
+            raise
+    if process.returncode:
+        lines = deque(log.read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=LAST_LINES)
+        print("\n".join(f"   | {line}" for line in lines), file=sys.stderr)
+        msg = f"`meltano run` ended with code {process.returncode}; these were its last lines, the rest is in {log}"
+        raise DemoError(msg)
+    return time.monotonic() - started
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's variables with those of the demo, and without any that would lead elsewhere."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "TARGET_", "MELTANO_"))}
+    return {
+        **own,
+        "MELTANO_ENVIRONMENT": "local",
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "NO_COLOR": "1",
+        **extra,
+    }
+
+
+def forget_state(name: str) -> None:
+    """Forget the bookmarks of a demo: they must never be ahead of its warehouse, and a new one holds nothing."""
+    if (ROOT / ".meltano" / "meltano.db").exists():
+        subprocess.run(
+            [*MELTANO, "state", "clear", "--force", f"local:{TAP}-to-{TARGET}:{name}"],
+            check=False,  # there may be none
+            capture_output=True,
+            env=environment({}),
+        )
+
+
+@contextmanager
+def only_one() -> Iterator[int]:
+    """Two runs of one tap in one Meltano project overwrite each other's state: one demo at a time.
+
+    Yields:
+        The lock's descriptor: what a killed demo leaves running inherits it, and holds the next one off.
+
+    Raises:
+        DemoError: Another one is running.
+    """
+    lock_file = ROOT / ".meltano" / "demo.lock"
+    lock_file.parent.mkdir(exist_ok=True)
+    with lock_file.open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = "another demo is running in this project, or its last step is: try again when it has ended"
+            raise DemoError(msg) from None
+        yield lock.fileno()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a clean-up come to its end, whatever else is typed; all that it waits for is bounded."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> None:
+    """Interrupt a process; kill it if that is not enough (Meltano at times waits for ever after a Ctrl-C)."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class LogWatch:
+    """Follows Meltano's growing log and says in words how far the run is."""
+
+    _COUNT = re.compile(TAP + r"\s+METRIC\s+metric_name=record_count metric_value=(\d+)")
+    _READING = re.compile(r"Beginning sync of '(\w+)'")
+
+    def __init__(self, log: Path) -> None:
+        self._lines = log.open(encoding="utf-8", errors="replace")
+        self._read = 0
+        self._doing = "starting Meltano"
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._lines.close()
+
+    def how_far(self) -> str:
+        """For example `reading case_history, 12,000 events read`."""
+        for line in self._lines:
+            if count := self._COUNT.search(line):
+                self._read += int(count[1])
+            elif stream := self._READING.search(line):
+                self._doing = f"reading {stream[1]}"
+            elif TARGET in line and "Processing batch" in line:
+                self._doing = "writing to Snowflake"
+        return f"{self._doing}, {self._read:,} events read" if self._read else self._doing
