@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlglot
 from fakesnow.cursor import FakeSnowflakeCursor
@@ -14,8 +14,9 @@ from localcloud.snowflake.locks import TableName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-    from localcloud.snowflake.warehouse import EmbeddedConnection
+    from localcloud.snowflake.stages import StagePlace
 
 _WRITES = (
     exp.Merge, exp.Copy, exp.Insert, exp.Update, exp.Delete, exp.TruncateTable, exp.Alter, exp.Create, exp.Drop,
@@ -23,10 +24,33 @@ _WRITES = (
 _KEYS = (exp.PrimaryKey, exp.UniqueColumnConstraint, exp.PrimaryKeyColumnConstraint)
 
 
+class Session(Protocol):
+    """What a cursor needs of the session it belongs to."""
+
+    @property
+    def place(self) -> StagePlace:
+        """What unqualified names are completed with."""
+
+    def statement(self, command: str) -> AbstractContextManager[None]:
+        """The time of one statement."""
+
+    def note_transaction(self, expression: Any) -> None:
+        """Follow BEGIN, COMMIT and ROLLBACK."""
+
+    def begin_implicitly(self) -> None:
+        """Open the transaction that a change opens when autocommit is off."""
+
+    def lock(self, table: TableName) -> None:
+        """Wait until the session may write the table."""
+
+    def open_database(self, name: str) -> None:
+        """Attach a database, making it as needed."""
+
+
 class EmbeddedCursor(FakeSnowflakeCursor):  # type: ignore[misc]  # untyped base
     """fakesnow's cursor with the user stage, native MERGE, table locks, and SQL errors for every failure."""
 
-    _conn: EmbeddedConnection
+    _conn: Session
 
     def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> EmbeddedCursor:
         """Run one statement.
@@ -96,7 +120,7 @@ class EmbeddedCursor(FakeSnowflakeCursor):  # type: ignore[misc]  # untyped base
 
     def _create_database(self, expression: Any) -> Any:
         name = expression.find(exp.Table).name.upper()
-        self._conn.warehouse.open_database(name)
+        self._conn.open_database(name)
         return _rows(("status",), [(f"Database {name} successfully created.",)])
 
     def _to_duckdb(self, expression: Any) -> str:

@@ -156,6 +156,10 @@ class EmbeddedConnection(FakeSnowflakeConnection):  # type: ignore[misc]  # unty
             self._duck_conn.begin()
             self._in_transaction = True
 
+    def open_database(self, name: str) -> None:
+        """Attach a database of the warehouse, making it as needed."""
+        self.warehouse.open_database(name)
+
     def lock(self, table: TableName) -> None:
         """Wait until this session may write the table."""
         self._locks.acquire(table, self)
