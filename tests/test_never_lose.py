@@ -106,10 +106,16 @@ def test_a_second_run_without_news_writes_no_record(serve: Serve, small_org: Pat
     assert first.state["bookmarks"].keys() == second.state["bookmarks"].keys()
 
 
+# Maps that change nothing: without any, both runs would take the fast path and prove nothing.
+THROUGH_THE_SDK = {
+    "stream_maps": {name: {"__filter__": "event_id != ''"} for name in ("case_history", "opportunity_history")}
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "without"),
     [
-        ({}, ()),
+        (THROUGH_THE_SDK, ()),
         ({}, ("actor_name", "extracted_at")),
         ({"stream_maps": {"case_history": {"__alias__": "case_decisions"}}}, ()),
         ({"stream_maps": {"case_history": {"actor_name": "sha256(actor_name)"}}}, ()),
