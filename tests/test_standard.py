@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from localcloud.salesforce.server import serve_in_thread
@@ -13,22 +16,24 @@ from localcloud.seed import seed_org
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
 from tests.harness import config_for
 
-# The SDK makes its test class when the module is read, so the org must be there by then.
+# The SDK asks the tap for its streams when this module is read, so an org must be there by then, and again, at the
+# same address, while the tests run.
 _folder = tempfile.TemporaryDirectory()
+atexit.register(_folder.cleanup)
 _org = Path(_folder.name) / "org"
 seed_org(_org, events=1_000, seed=5)
-_server = serve_in_thread(_org)
-_running = _server.__enter__()
+
+with serve_in_thread(_org) as _server:
+    _port = urlsplit(_server.url).port or 0
+    TestStandard = get_tap_test_class(
+        TapSalesforceTemporal,
+        config=config_for(_server.url, _org),
+        suite_config=SuiteConfig(max_records_limit=50, ignore_no_records_for_streams=["declaration__history"]),
+    )
 
 
-@atexit.register
-def _end() -> None:
-    _server.__exit__(None, None, None)
-    _folder.cleanup()
-
-
-TestStandard = get_tap_test_class(
-    TapSalesforceTemporal,
-    config=config_for(_running.url, _org),
-    suite_config=SuiteConfig(max_records_limit=50, ignore_no_records_for_streams=["declaration__history"]),
-)
+@pytest.fixture(scope="module", autouse=True)
+def served() -> Iterator[None]:
+    """The org, for as long as the tests of this module run."""
+    with serve_in_thread(_org, port=_port):
+        yield

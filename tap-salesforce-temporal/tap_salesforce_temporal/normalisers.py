@@ -32,6 +32,10 @@ class Normaliser(Protocol):
         """Turn rows of one window into events: a page of them, or all where the source says `whole_window`."""
         ...
 
+    def close(self) -> None:
+        """Let go of what was kept for the run."""
+        ...
+
 
 class FieldChanges:
     """Field-history objects.
@@ -55,6 +59,9 @@ class FieldChanges:
         del window
         actors = self._actors.known(row.created_by_id for row in rows)
         return field_change.field_changes(rows, self._source, actors, extraction, second_witness=self._second_witness)
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 class ApprovalSteps:
@@ -82,6 +89,9 @@ class ApprovalSteps:
         return approval.approval_decisions(
             rows, self._objects_by_prefix, actors, extraction, cursor=self._source.cursor
         )
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 class OpportunitySnapshots:
@@ -140,6 +150,10 @@ class OpportunitySnapshots:
         self._keep(after)
         events.sort(key=lambda event: event.timestamp_recorded)
         return events
+
+    def close(self) -> None:
+        """Drop the file with the last rows."""
+        self._kept.close()
 
     def _before(
         self, opportunity_ids: Sequence[str], window: Window, extraction: Extraction

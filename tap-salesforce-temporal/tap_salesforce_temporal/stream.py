@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -121,12 +122,13 @@ class HistoryStream(PageStream):
         windows = read_windows(org.reader, self.source, normaliser.row_type, start, limit, planner, self.logger)
         complete_to = "" if bookmark.complete_to is None else timestamps.to_text(bookmark.complete_to)
         total = 0
-        for page in self._events(fetched_ahead(windows, self.stop), normaliser, emitted, overlap):
-            if not isinstance(page, Checkpoint):
-                total += len(page)
-            elif page.bookmark["replication_key_value"] < complete_to:
-                continue  # only the overlap was read again: a longer lag than before, or another host's clock
-            yield page
+        with closing(normaliser):
+            for page in self._events(fetched_ahead(windows, self.stop), normaliser, emitted, overlap):
+                if not isinstance(page, Checkpoint):
+                    total += len(page)
+                elif page.bookmark["replication_key_value"] < complete_to:
+                    continue  # only the overlap was read again: a longer lag than before, or another host's clock
+                yield page
         self.logger.info(
             "Stream `%s`: %s events from %s to %s, %s API calls, %.1f s.",
             self.name,
