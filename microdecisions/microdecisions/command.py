@@ -87,7 +87,4 @@ def on_signal(stop: StopFlag, writer: PageWriter, signum: int, frame: FrameType 
         return
     stop.set()
     if not writer.busy:
-        raise InterruptedRunError(
-            f"Interrupted by {signal.Signals(signum).name}: everything up to the last STATE is written; "
-            "run again to continue from there."
-        )
+        raise InterruptedRunError(f" by {signal.Signals(signum).name}")

@@ -101,7 +101,16 @@ class IncompleteReadError(MicroDecisionError):
 
 
 class InterruptedRunError(MicroDecisionError):
-    """The run was asked to stop; what was written is kept and the state is valid."""
+    """The run was asked to stop; what was written is kept and the state is valid.
+
+    Args:
+        cause: By what, such as ` by SIGTERM`; in the sentence it follows the word Interrupted.
+    """
+
+    def __init__(self, cause: str = "") -> None:
+        super().__init__(
+            f"Interrupted{cause}: everything up to the last STATE is written; run again to continue from there."
+        )
 
 
 class QuotaCeilingError(MicroDecisionError):

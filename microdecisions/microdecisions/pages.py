@@ -78,9 +78,7 @@ class StopFlag:
             InterruptedRunError: the flag is set.
         """
         if self._since is not None:
-            raise InterruptedRunError(
-                "Interrupted: everything up to the last STATE is written; run again to continue from there."
-            )
+            raise InterruptedRunError
 
 
 class _Envelope(msgspec.Struct, gc=False, tag_field="type", tag="RECORD"):

@@ -145,7 +145,7 @@ class Patience:
     def check_stop(self) -> None:
         """Raise `InterruptedRunError` when the run should end."""
         if self._stop is not None and self._stop.is_set():
-            raise InterruptedRunError("The run was asked to stop: what was written is kept, run again to go on.")
+            raise InterruptedRunError
 
     def _next_delay(self, failure: TryAgainError, tries: int, started: float) -> float:
         policy, error = self._policy, failure.error
