@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localcloud.salesforce.errors import ApiError
-from localcloud.salesforce.oauth import Sessions
+from localcloud.salesforce.login import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
