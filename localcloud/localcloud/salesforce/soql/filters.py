@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localcloud.salesforce.errors import SoqlError
-from localcloud.salesforce.sobject import ID_TYPES
+from localcloud.salesforce.soql import clauses, restrictions, semijoins
 from localcloud.salesforce.soql.conditions import Conditions
-from localcloud.salesforce.soql.operands import operand
-from localcloud.salesforce.soql.scope import Scope
-from localcloud.salesforce.soql.syntax import Selected
+from localcloud.salesforce.soql.operands import DATE_FUNCTIONS, operand
+from localcloud.salesforce.soql.scope import Scope, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,22 +15,26 @@ if TYPE_CHECKING:
     from localcloud.salesforce.sobject import SObject
     from localcloud.salesforce.soql.operands import Operand
     from localcloud.salesforce.soql.scope import Context
-    from localcloud.salesforce.soql.syntax import Call, Order, Path, Query
+    from localcloud.salesforce.soql.syntax import Expression, Order, Query
 
-    Resolve = Callable[[Path | Call], Operand]
+    Resolve = Callable[[Expression], Operand]
 
-_MOST_OFFSET = 2_000
+_BATCH = 2_000
+_FILTERING = frozenset({"TOLABEL", "DISTANCE"}) | DATE_FUNCTIONS
+_SORTING = frozenset({"DISTANCE", "GROUPING"}) | DATE_FUNCTIONS
 
 
 def source(context: Context, query: Query) -> SObject:
-    """The object of the FROM.
+    """The object of the FROM; the clauses of the statement go together.
 
     Raises:
-        SoqlError: INVALID_TYPE, the user sees no such object or may not query it.
+        SoqlError: INVALID_TYPE, the user sees no such object or may not query it; MALFORMED_QUERY, a clause
+            is not allowed.
     """
+    clauses.check(context, query)
     name = query.source.text
     found = context.schema.get(name)
-    if found is None or not found.queryable:
+    if found is None or not found.queryable or found.since > context.version:
         raise context.error(
             query.source.start,
             f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure to append "
@@ -43,28 +45,67 @@ def source(context: Context, query: Query) -> SObject:
     return found
 
 
-def where(scope: Scope, query: Query) -> str:
-    """SQL of the WHERE, with what a user may see of the rows."""
+def where(scope: Scope, query: Query, *, root: bool = True) -> str:
+    """SQL of the WHERE, with what a user may see of the rows.
+
+    Args:
+        scope: The rows.
+        query: The statement.
+        root: Whether it is the whole statement and no subquery.
+    """
     visible = scope.context.visible(scope.alias)
+    visible += restrictions.seen(scope.context, scope.root.sobject, scope.alias)
+    visible += _scope(scope, query)
     if query.where is None:
         return visible
 
-    def resolve(what: Path | Call) -> Operand:
+    def resolve(what: Expression) -> Operand:
         found = operand(scope, what)
         if found.aggregate:
-            raise scope.context.error(found.start, "Grouped field should not be filtered in WHERE")
+            raise scope.context.error(found.start, "Invalid aggregate function")
+        if found.function is not None and found.function not in _FILTERING:
+            raise scope.context.error(found.start, f"function {found.function} is not allowed in a WHERE clause")
         return found
 
-    return f"{visible} AND ({conditions(scope.context, resolve).sql(query.where)})"
+    semijoins.check_places(scope.context, query.where, root=root)
+    return f"{visible} AND ({conditions(scope, resolve).sql(query.where)})"
 
 
-def conditions(context: Context, resolve: Resolve) -> Conditions:
+def having(scope: Scope, query: Query, resolve: Resolve) -> str:
+    """SQL of the HAVING; empty where there is none."""
+    if query.having is None:
+        return ""
+    semijoins.check_places(scope.context, query.having, root=True, having=True)
+    return f" HAVING {conditions(scope, resolve).sql(query.having)}"
+
+
+def conditions(scope: Scope, resolve: Resolve) -> Conditions:
     """A compiler of conditions whose left sides are found by `resolve`."""
-    return Conditions(context, resolve, lambda query, left: _semi_join(context, query, left))
+    return Conditions(scope.context, resolve, lambda left, query: _semi_join(scope, left, query))
 
 
-def order_by(context: Context, keys: tuple[Order, ...], resolve: Resolve) -> str:
+def order_by(context: Context, keys: tuple[Order, ...], resolve: Resolve, *, grouped: bool = False) -> str:
     """SQL of the ORDER BY; empty where there is none.
+
+    Args:
+        context: The statement's.
+        keys: What to sort by.
+        resolve: What a key stands for.
+        grouped: Whether groups are sorted, which can be by an aggregate.
+
+    Raises:
+        SoqlError: A field that cannot be sorted.
+    """
+    for key in keys:
+        found = resolve(key.what)
+        if found.aggregate and not grouped:
+            raise context.error(found.start, "Invalid aggregate function")
+    parts = [sql + direction for sql, direction in sort_keys(context, keys, resolve)]
+    return f" ORDER BY {', '.join(parts)}" if parts else ""
+
+
+def sort_keys(context: Context, keys: tuple[Order, ...], resolve: Resolve) -> list[tuple[str, str]]:
+    """SQL of the values to sort by, and the direction of each.
 
     Raises:
         SoqlError: A field that cannot be sorted.
@@ -72,49 +113,47 @@ def order_by(context: Context, keys: tuple[Order, ...], resolve: Resolve) -> str
     parts = []
     for key in keys:
         found = resolve(key.what)
-        if found.column is not None and not found.column.field.sortable:
+        if found.column is not None and not (found.column.field.sortable and found.type != "multipicklist"):
             raise context.error(found.start, f"field '{found.label}' can not be sorted in a query call")
-        part = found.order
+        if not found.aggregate and found.function is not None and found.function not in _SORTING:
+            raise context.error(found.start, f"function {found.function} is not allowed in an ORDER BY clause")
+        nulls_last = key.nulls_last and found.type != "reference"  # "not supported" there: nulls come first
+        direction = " NULLS LAST" if nulls_last else ""
         if key.descending:
-            part += " DESC" if key.nulls_last else " DESC NULLS FIRST"
-        elif key.nulls_last:
-            part += " NULLS LAST"
-        parts.append(part)
-    return f" ORDER BY {', '.join(parts)}" if parts else ""
+            direction = " DESC" if nulls_last else " DESC NULLS FIRST"
+        parts += [(sql, direction) for sql in found.orders]
+    return parts
 
 
 def window(query: Query) -> str:
-    """SQL of LIMIT and OFFSET; empty where there are none.
-
-    Raises:
-        SoqlError: The offset is above 2,000.
-    """
-    if (query.offset or 0) > _MOST_OFFSET:
-        raise SoqlError("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {_MOST_OFFSET}")
+    """SQL of LIMIT and OFFSET; empty where there are none. With an OFFSET only the first batch is answered."""
     if query.limit is None and query.offset is None:
         return ""
     limit = -1 if query.limit is None else query.limit
+    if query.offset is not None and not 0 <= limit <= _BATCH:
+        limit = _BATCH
     return f" LIMIT {limit} OFFSET {query.offset or 0}"
 
 
-def _semi_join(context: Context, query: Query, left: Operand) -> str:
-    if left.type not in ID_TYPES:
-        raise context.error(
-            left.start,
-            f"The left operand field in the where expression for subquery should be an id or reference field, but is: "
-            f"{left.label}",
-        )
-    if query.order_by or query.limit is not None or query.offset is not None or query.group_by or query.count_only:
-        raise context.error(query.start, "Nesting of semi join sub-selects takes no ORDER BY, LIMIT or GROUP BY")
+def _scope(scope: Scope, query: Query) -> str:
+    """SQL, beginning with AND, of a USING SCOPE."""
+    if query.scope is None:
+        return ""
+    name = query.scope.text
+    owner = scope.root.sobject.by_name.get("ownerid")
+    if name.lower() == "everything":
+        return ""
+    if name.lower() == "mine" and owner is not None:
+        return f" AND {scope.root.sql(owner)} = {quoted(scope.context.user_id or '')}"
+    raise scope.context.error(
+        query.scope.start, f"Scope '{name}' is not supported for sObject type '{scope.root.sobject.name}'"
+    )
+
+
+def _semi_join(outer: Scope, left: Operand, query: Query) -> str:
+    context = outer.context
+    semijoins.check_left(context, left)
     scope = Scope(context, source(context, query), (query.alias, query.source.text), query.aliases)
-    only = query.select[0]
-    if len(query.select) != 1 or not isinstance(only, Selected):
-        raise context.error(query.start, "the subquery of an IN selects exactly one field")
-    inner = operand(scope, only.what)
-    if inner.type not in ID_TYPES or inner.aggregate:
-        raise context.error(
-            inner.start,
-            f"The inner select field '{inner.label}' must be an id or reference field",
-        )
-    condition = where(scope, query)
+    inner = semijoins.subquery(scope, query, left, outer.root.sobject)
+    condition = where(scope, query, root=False)
     return f"SELECT {inner.sql} {scope.source} WHERE {condition} AND {inner.sql} IS NOT NULL"

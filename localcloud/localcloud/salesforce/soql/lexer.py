@@ -19,12 +19,13 @@ class Kind(Enum):
     DECIMAL = "decimal"
     DATE = "date"
     DATETIME = "datetime"
+    TIME = "time"
     OPERATOR = "operator"
     END = "end"
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token: its kind, its text (of a string: the decoded text), and where it starts."""
+    """A token: its kind, its text (of a string: what stands between the quotes), and where it starts."""
 
     kind: Kind
     text: str
@@ -39,19 +40,20 @@ class Token(msgspec.Struct, frozen=True):
 
 _PATTERN = re.compile(
     r"""
-      (?P<space>\s+)
-    | (?P<datetime>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2}))
-    | (?P<date>\d{4}-\d{2}-\d{2})
-    | (?P<decimal>[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+)
-    | (?P<integer>[+-]?\d+)
-    | (?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)
-    | (?P<string>'(?:[^'\\]|\\.)*')
-    | (?P<operator><=|>=|!=|<>|[=<>(),:])
+      (?P<space>[ \t\r\n]+)
+    | (?P<datetime>[0-9]{4}-[0-9]{2}-[0-9]{2}[tT][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[zZ]|[+-][0-9]{2}:?[0-9]{2}))
+    | (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})
+    | (?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?[zZ])
+    | (?P<decimal>[0-9]*\.[0-9]+)
+    | (?P<integer>[0-9]+)
+    | (?P<name>[A-Za-z][A-Za-z0-9_.\x80-\U0010ffff]*)
+    | (?P<string>'(?:[^'\\\n]|\\.)*')
+    | (?P<operator><>|!=|[<>][ \t\r\n]*=|[=<>(),:+-])
     """,
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "'": "'", '"': '"', "\\": "\\"}
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\([uU][0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
 def place(statement: str, position: int) -> str:
@@ -72,25 +74,65 @@ def tokens(statement: str) -> list[Token]:
     """All tokens, ended by one of kind END.
 
     Raises:
-        SoqlError: A character that begins no token, a string without an end or with an unknown escape.
+        SoqlError: A character that begins no token, or a string without an end.
     """
     found = []
     position = 0
-    if "\0" in statement:
-        raise pointed(statement, statement.index("\0"), "line 1: unexpected character")
+    if "\0" in statement:  # also inside of a text, where SQLite could not hold it
+        raise _stray(statement, statement.index("\0"))
     while position < len(statement):
         match = _PATTERN.match(statement, position)
         if match is None:
-            raise pointed(statement, position, f"unexpected token: '{statement[position]}'")
+            raise _stray(statement, position)
         kind = match.lastgroup
         if kind != "space":
             text = match.group()
             if kind == "string":
-                text = _decode(statement, text[1:-1], position)
+                text = text[1:-1]
+            elif kind == "operator":
+                text = text.translate(_NO_SPACE)
             found.append(Token(Kind(kind), text, position, match.end()))
         position = match.end()
     found.append(Token(Kind.END, "<EOF>", position, position))
     return found
+
+
+_NO_SPACE = dict.fromkeys(map(ord, " \t\r\n"))
+
+
+def _stray(statement: str, position: int) -> SoqlError:
+    """The error of a character that begins no token."""
+    before, character = statement[:position], statement[position]
+    line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1)
+    what = character if character.isprintable() else f"\\u{ord(character):04x}"
+    return pointed(statement, position, f"line {line}:{column} unexpected token: '{what}'")
+
+
+def decode(statement: str, body: str, position: int, *, like: bool = False) -> str:
+    r"""The text that a string literal stands for.
+
+    Args:
+        statement: The statement, for the message.
+        body: What stands between the quotes.
+        position: Where the literal starts.
+        like: Whether it is the pattern of a LIKE, in which alone `\_` and `\%` are allowed.
+
+    Raises:
+        SoqlError: An escape that SOQL does not know.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        what = match.group(1)
+        character = what if like and what in {"%", "_"} else _unescape(what)
+        if character is None:
+            raise pointed(
+                statement,
+                position,
+                f"Invalid string literal '{body}'. Illegal character sequence '{match.group()}' in string literal.",
+            )
+        return character
+
+    return _ESCAPE.sub(replace, body)
 
 
 def like_pattern(body: str) -> str:
@@ -105,23 +147,9 @@ def like_pattern(body: str) -> str:
     return _ESCAPE.sub(replace, body)
 
 
-def _decode(statement: str, body: str, position: int) -> str:
-    def replace(match: re.Match[str]) -> str:
-        what = match.group(1)
-        character = what if what in {"%", "_"} else _unescape(what)
-        if character is None:
-            raise pointed(statement, position, f"Illegal string literal: Invalid string literal '{body}'")
-        return character
-
-    return _ESCAPE.sub(replace, body)
-
-
 def _unescape(what: str) -> str | None:
     """The character that an escape stands for; None when there is none."""
-    if what in _ESCAPES:
-        return _ESCAPES[what]
     if len(what) == 5:
         character = chr(int(what[1:], 16))
-        if character != "\0" and not "\ud800" <= character <= "\udfff":
-            return character
-    return None
+        return None if character == "\0" or "\ud800" <= character <= "\udfff" else character
+    return _ESCAPES.get(what.lower())

@@ -38,6 +38,8 @@ NAME_OBJECT = SObject(
 )
 """What a look-up to one of several objects shows of any of them."""
 _DEEPEST = 5
+_MOST_PARENTS = 55
+_MOST_CHILDREN = 20
 
 
 def quoted(value: str) -> str:
@@ -54,15 +56,51 @@ class Context:
         version: The API version asked.
         now: The org's clock.
         all_rows: Whether deleted rows are wanted.
+        user_id: The user who asks, for `USING SCOPE mine`.
+        history_since: Field history that is older is seen only where deleted rows are wanted too.
     """
 
-    def __init__(self, statement: str, schema: Schema, version: float, now: datetime, *, all_rows: bool) -> None:
+    def __init__(
+        self,
+        statement: str,
+        schema: Schema,
+        version: float,
+        now: datetime,
+        *,
+        all_rows: bool,
+        user_id: str | None = None,
+        history_since: datetime | None = None,
+    ) -> None:
         self.statement = statement
         self.schema = schema
         self.version = version
         self.now = now
         self.all_rows = all_rows
+        self.user_id = user_id
+        self.history_since = history_since
         self._aliases = count()
+        self._parents: set[tuple[str, tuple[str, ...]]] = set()
+        self._children: set[int] = set()
+
+    def count_parent(self, sobject: SObject, way: tuple[str, ...], start: int) -> None:
+        """Note a child-to-parent relationship; the same one counts once.
+
+        Raises:
+            SoqlError: There are more than 55 ("Understanding Relationship Query Limitations").
+        """
+        self._parents.add((sobject.name, way))
+        if len(self._parents) > _MOST_PARENTS:
+            raise self.error(start, f"A query can have at most {_MOST_PARENTS} child-to-parent relationships")
+
+    def count_child(self, start: int) -> None:
+        """Note a parent-to-child relationship by its place in the statement.
+
+        Raises:
+            SoqlError: There are more than 20 (the same page).
+        """
+        self._children.add(start)
+        if len(self._children) > _MOST_CHILDREN:
+            raise self.error(start, f"A query can have at most {_MOST_CHILDREN} parent-to-child relationships")
 
     def alias(self) -> str:
         """A table alias that is not used yet."""
@@ -140,7 +178,10 @@ class Scope:
         context: The statement's.
         sobject: The object of the FROM.
         names: What may stand before its fields: its alias and its own name.
-        aliases: Relationship paths that were given a name in the FROM.
+        aliases: Relationship paths of the FROM, and the names that they were given.
+
+    Raises:
+        SoqlError: INVALID_FIELD, a relationship of the FROM is not there.
     """
 
     def __init__(
@@ -148,7 +189,7 @@ class Scope:
         context: Context,
         sobject: SObject,
         names: tuple[str | None, ...] = (),
-        aliases: tuple[tuple[str, tuple[str, ...]], ...] = (),
+        aliases: tuple[tuple[str | None, Path], ...] = (),
         alias: str | None = None,
     ) -> None:
         self.context = context
@@ -156,9 +197,11 @@ class Scope:
         self.alias = alias
         self.root = Node(sobject, f'{alias}."Id"', alias)
         self._names = {name.lower() for name in names if name}
-        self._aliases = {name.lower(): way for name, way in aliases}
+        self._aliases = {name.lower(): way.parts for name, way in aliases if name}
         self._joins: list[str] = []
         self._nodes: dict[tuple[str, ...], Node] = {(): self.root}
+        for _, way in aliases:
+            self._walk(self._expanded(way.parts), way.start)
 
     @property
     def joins(self) -> str:
@@ -177,22 +220,7 @@ class Scope:
             SoqlError: INVALID_FIELD, a field or relationship is not there.
         """
         parts = self._expanded(path.parts)
-        node = self.root
-        way: tuple[str, ...] = ()
-        if len(parts) > _DEEPEST + 1:
-            raise self.context.error(path.start, f"maximum relationship depth is {_DEEPEST}", "INVALID_FIELD")
-        for part in parts[:-1]:
-            reference = node.sobject.by_relationship.get(part.lower())
-            if reference is None or reference.relationship is None:
-                raise self.context.error(
-                    path.start,
-                    f"Didn't understand relationship '{part}' in field path. If you are attempting to use a custom "
-                    "relationship, be sure to append the '__r' after the custom relationship name. Please reference "
-                    "your WSDL or the describe call for the appropriate names.",
-                    "INVALID_FIELD",
-                )
-            way = (*way, reference.relationship)
-            node = self._parent(node, reference, way)
+        way, node = self._walk(parts[:-1], path.start)
         field = self.context.field(node.sobject, parts[-1])
         if field is None:
             raise self.context.error(
@@ -203,6 +231,41 @@ class Scope:
                 "INVALID_FIELD",
             )
         return Column(node, field, way, path.start)
+
+    def _walk(self, parts: tuple[str, ...], start: int) -> tuple[tuple[str, ...], Node]:
+        """The node at the end of relationships, and their names as the schema spells them."""
+        node = self.root
+        way: tuple[str, ...] = ()
+        if len(parts) > _DEEPEST:
+            raise self.context.error(start, f"maximum relationship depth is {_DEEPEST}", "INVALID_FIELD")
+        for part in parts:
+            reference = node.sobject.by_relationship.get(part.lower())
+            if reference is None or reference.relationship is None or reference.since > self.context.version:
+                raise self.context.error(
+                    start,
+                    f"Didn't understand relationship '{part}' in field path. If you are attempting to use a custom "
+                    "relationship, be sure to append the '__r' after the custom relationship name. Please reference "
+                    "your WSDL or the describe call for the appropriate names.",
+                    "INVALID_FIELD",
+                )
+            way = (*way, reference.relationship)
+            node = self._parent(node, reference, way, start)
+        return way, node
+
+    def reference(self, path: Path) -> tuple[Node, Field, tuple[str, ...]]:
+        """The look-up field behind a relationship path, its node, and the way to that.
+
+        Raises:
+            SoqlError: INVALID_FIELD, a relationship is not there.
+        """
+        parts = self._expanded(path.parts)
+        way, node = self._walk(parts[:-1], path.start)
+        self._walk(parts, path.start)
+        return node, node.sobject.by_relationship[parts[-1].lower()], way
+
+    def is_self(self, name: str) -> bool:
+        """Whether a name stands for the object of the FROM: its alias, or its own name."""
+        return name.lower() in self._names
 
     def node(self, way: tuple[str, ...]) -> Node:
         """The node at the end of relationships that `column` has walked."""
@@ -215,22 +278,27 @@ class Scope:
 
     def _expanded(self, parts: tuple[str, ...]) -> tuple[str, ...]:
         left = dict(self._aliases)
-        while len(parts) > 1 and parts[0].lower() in left:  # each name once, or two could turn in a circle
+        while parts and parts[0].lower() in left:  # each name once, or two could turn in a circle
+            if len(parts) == 1 and parts[0].lower() in self.root.sobject.by_name:
+                break  # a field of that name comes first
             parts = (*left.pop(parts[0].lower()), *parts[1:])
         first = parts[0].lower()
         if len(parts) > 1 and first in self._names and first not in self.root.sobject.by_relationship:
             return parts[1:]
         return parts
 
-    def _parent(self, node: Node, reference: Field, way: tuple[str, ...]) -> Node:
+    def _parent(self, node: Node, reference: Field, way: tuple[str, ...], start: int) -> Node:
         if way in self._nodes:
             return self._nodes[way]
+        self.context.count_parent(self.root.sobject, way, start)
         targets = self.targets(reference)
         if reference.polymorphic:
             parent = Node(NAME_OBJECT, node.sql(reference), None, targets)
         elif targets:
             alias = self.context.alias()
-            self._joins.append(f' LEFT JOIN "{targets[0].name}" {alias} ON {alias}."Id" = {node.sql(reference)}')
+            self._joins.append(
+                f' LEFT JOIN "{targets[0].name}" {alias} ON {alias}."{reference.target}" = {node.sql(reference)}'
+            )
             parent = Node(targets[0], f'{alias}."Id"', alias)
         else:  # the user may not see the parent's object
             parent = Node(NAME_OBJECT, "NULL", None)

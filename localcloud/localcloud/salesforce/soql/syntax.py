@@ -30,18 +30,31 @@ class Call(msgspec.Struct, frozen=True):
     start: int
 
 
+class Distance(msgspec.Struct, frozen=True):
+    """`DISTANCE(field, GEOLOCATION(latitude, longitude), 'unit')`, or between two location fields."""
+
+    place: Path
+    other: Path | tuple[Decimal, Decimal]
+    unit: str
+    start: int
+
+
+Expression = Path | Call | Distance
+
+
 class Selected(msgspec.Struct, frozen=True):
     """A field or function in the SELECT list, with its alias."""
 
-    what: Path | Call
+    what: Expression
     alias: str | None = None
 
 
 class AllFields(msgspec.Struct, frozen=True):
-    """`FIELDS(ALL)` and its like."""
+    """`FIELDS(ALL)` and its like; an alias is taken, and refused later."""
 
     which: str
     start: int
+    label: str | None = None
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -54,31 +67,36 @@ class Branch(msgspec.Struct, frozen=True):
 class TypeOf(msgspec.Struct, frozen=True):
     """`TYPEOF relationship WHEN ... END`."""
 
-    relationship: str
+    relationship: Path
     branches: tuple[Branch, ...]
     start: int
+    label: str | None = None
 
 
 class DateLiteral(msgspec.Struct, frozen=True):
-    """`TODAY`, `LAST_N_DAYS:30` and their like."""
+    """`TODAY`, `LAST_N_DAYS:30` and their like; `n` is None where no number was written."""
 
     name: str
-    n: int = 0
+    n: int | None = None
 
 
 class Constant(msgspec.Struct, frozen=True):
-    """A value: its kind, its Python form, and how it was written (of a string: between the quotes)."""
+    """A value: its kind, its Python form, and how it was written (of a string: between the quotes).
 
-    kind: Literal["string", "number", "boolean", "null", "date", "datetime", "period"]
+    `currency` is the ISO code before a number, such as `USD` in `USD5000`.
+    """
+
+    kind: Literal["string", "number", "boolean", "null", "date", "datetime", "time", "period"]
     value: str | Decimal | bool | DateLiteral | None
     text: str
     start: int
+    currency: str | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True):
     """`left operator value`; lists and subqueries with IN and its like."""
 
-    left: Path | Call
+    left: Expression
     operator: str
     value: Constant | tuple[Constant, ...] | Query
     start: int
@@ -97,24 +115,40 @@ Condition = Comparison | Logic
 class Order(msgspec.Struct, frozen=True):
     """One key of ORDER BY."""
 
-    what: Path | Call
+    what: Expression
     descending: bool = False
     nulls_last: bool = False
 
 
+class With(msgspec.Struct, frozen=True):
+    """One WITH clause: `DATA CATEGORY`, or the name that follows (`USER_MODE`, `UserId`)."""
+
+    name: str
+    start: int
+
+
 class Query(msgspec.Struct, frozen=True):
-    """A whole statement, or a subquery."""
+    """A whole statement, or a subquery.
+
+    `grouping` tells a plain GROUP BY from ROLLUP and CUBE; `scope` is the name after USING SCOPE; `endings`
+    are the words behind FOR and UPDATE (`FOR VIEW`, `UPDATE TRACKING`); `label` the alias of a subquery.
+    """
 
     select: tuple[Selected | AllFields | TypeOf | Query, ...]
     source: Path
     alias: str | None = None
-    aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    aliases: tuple[tuple[str | None, Path], ...] = ()
+    scope: Path | None = None
     where: Condition | None = None
-    group_by: tuple[Path | Call, ...] = ()
+    withs: tuple[With, ...] = ()
+    grouping: Literal["PLAIN", "ROLLUP", "CUBE"] = "PLAIN"
+    group_by: tuple[Expression, ...] = ()
     having: Condition | None = None
     order_by: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int | None = None
+    endings: tuple[str, ...] = ()
     all_rows: bool = False
     count_only: bool = False
     start: int = 0
+    label: str | None = None
