@@ -1,4 +1,4 @@
-"""The metadata answers of the REST API: versions, resources, limits, describeGlobal, describe."""
+"""The metadata answers of the REST API: versions, resources, describeGlobal, describe."""
 
 from __future__ import annotations
 
@@ -37,35 +37,17 @@ def versions() -> bytes:
 def resources(version: float) -> bytes:
     """What a version offers, by name."""
     root = f"/services/data/v{version:.1f}"
-    names = ("composite", "limits", "query", "queryAll", "sobjects")
+    names = ("composite", "jobs", "limits", "query", "queryAll", "sobjects", "tooling")
     return msgspec.json.encode({name: f"{root}/{name}" for name in names})
-
-
-def limits(maximum: int, used: int) -> bytes:
-    """The org's limits; only the API requests are counted."""
-    listed: dict[str, Json] = {
-        name: {"Max": most, "Remaining": most}
-        for name, most in (
-            ("ConcurrentAsyncGetReportInstances", 200),
-            ("DailyAsyncApexExecutions", 250_000),
-            ("DailyBulkApiBatches", 15_000),
-            ("DailyBulkV2QueryFileStorageMB", 976_562),
-            ("DailyBulkV2QueryJobs", 10_000),
-            ("DailyDeliveredPlatformEvents", 50_000),
-            ("DailyStreamingApiEvents", 50_000),
-            ("DataStorageMB", 1_024),
-            ("FileStorageMB", 1_024),
-            ("HourlyPublishedPlatformEvents", 50_000),
-            ("MonthlyPlatformEvents", 300_000),
-        )
-    }
-    listed["DailyApiRequests"] = {"Max": maximum, "Remaining": max(maximum - used, 0)}
-    return msgspec.json.encode(listed, order="sorted")
 
 
 def describe_global(schema: Schema, version: float) -> bytes:
     """All objects that the user may see."""
-    found: list[Json] = [dict(_object(sobject, version)) for sobject in sorted(schema, key=lambda one: one.name)]
+    found: list[Json] = [
+        dict(_object(sobject, version))
+        for sobject in sorted(schema, key=lambda one: one.name)
+        if sobject.since <= version
+    ]
     return msgspec.json.encode({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": found})
 
 
@@ -78,7 +60,7 @@ def describe(sobject: SObject, schema: Schema, version: float) -> bytes:
     """An object with its fields and the ways down from it."""
     children: list[Json] = [
         {
-            "cascadeDelete": False,
+            "cascadeDelete": relation.cascade,
             "childSObject": relation.child,
             "deprecatedAndHidden": False,
             "field": relation.field,
@@ -88,20 +70,26 @@ def describe(sobject: SObject, schema: Schema, version: float) -> bytes:
             "restrictedDelete": False,
         }
         for relation in schema.children(sobject.name).values()
+        if _since(schema, relation.child) <= version
     ]
     document = {
         **_object(sobject, version),
         "actionOverrides": [],
         "childRelationships": children,
-        "compactLayoutable": sobject.writable,
+        "compactLayoutable": sobject.has_layout,
         "fields": [_field(field, sobject) for field in sobject.fields if field.since <= version],
         "namedLayoutInfos": [],
         "networkScopeFieldName": None,
         "recordTypeInfos": [],
-        "searchLayoutable": sobject.writable,
+        "searchLayoutable": sobject.is_searched,
         "supportedScopes": [{"label": "All records", "name": "everything"}],
     }
     return msgspec.json.encode(document)
+
+
+def _since(schema: Schema, name: str) -> float:
+    found = schema.get(name)
+    return found.since if found else 0.0
 
 
 def _object(sobject: SObject, version: float) -> dict[str, Json]:
@@ -114,7 +102,7 @@ def _object(sobject: SObject, version: float) -> dict[str, Json]:
         "custom": sobject.custom,
         "customSetting": False,
         "deepCloneable": False,
-        "deletable": writable,
+        "deletable": sobject.can_delete,
         "deprecatedAndHidden": False,
         "feedEnabled": writable,
         "hasSubtypes": False,
@@ -123,17 +111,17 @@ def _object(sobject: SObject, version: float) -> dict[str, Json]:
         "keyPrefix": sobject.key_prefix,
         "label": sobject.label,
         "labelPlural": sobject.plural or f"{sobject.label}s",
-        "layoutable": writable,
-        "mergeable": False,
+        "layoutable": sobject.has_layout,
+        "mergeable": sobject.mergeable,
         "mruEnabled": writable,
         "name": name,
         "queryable": sobject.queryable,
         "replicateable": sobject.replicateable,
         "retrieveable": True,
-        "searchable": writable,
+        "searchable": sobject.is_searched,
         "triggerable": writable,
-        "undeletable": writable,
-        "updateable": writable,
+        "undeletable": sobject.can_undelete,
+        "updateable": sobject.can_update,
         "urls": urls,
     }
     if version >= 50.0:  # the version that brought them
@@ -144,18 +132,18 @@ def _object(sobject: SObject, version: float) -> dict[str, Json]:
 
 def _field(field: Field, sobject: SObject) -> dict[str, Json]:
     audit = field.name in {"Id", "IsDeleted", "SystemModstamp"} or field.name.startswith(("Created", "LastModified"))
-    writable = sobject.writable and not audit
+    writable = sobject.writable and not audit and not field.read_only
     text = field.type not in DECIMAL_TYPES and field.type not in {"int", "boolean", "date", "datetime"}
     return {
-        "aggregatable": field.filterable and field.type != "boolean",
+        "aggregatable": sobject.aggregates and field.filterable and field.type != "boolean",
         "aiPredictionField": False,
-        "autoNumber": False,
+        "autoNumber": field.auto_number,
         "byteLength": field.length * 3 if text and field.type not in ID_TYPES else field.length,
         "calculated": False,
         "calculatedFormula": None,
-        "cascadeDelete": False,
+        "cascadeDelete": field.cascade,
         "caseSensitive": False,
-        "compoundFieldName": None,
+        "compoundFieldName": field.compound,
         "controllerName": None,
         "createable": writable,
         "custom": field.custom,
@@ -169,7 +157,7 @@ def _field(field: Field, sobject: SObject) -> dict[str, Json]:
         "encrypted": False,
         "externalId": False,
         "extraTypeInfo": None,
-        "filterable": field.filterable,
+        "filterable": field.filterable or field.type == "address",
         "filteredLookupInfo": None,
         "formulaTreatNullNumberAsZero": False,
         "groupable": field.groupable,
@@ -193,7 +181,7 @@ def _field(field: Field, sobject: SObject) -> dict[str, Json]:
         "polymorphicForeignKey": field.polymorphic,
         "precision": field.precision,
         "queryByDistance": False,
-        "referenceTargetField": None,
+        "referenceTargetField": None if field.target == "Id" else field.target,
         "referenceTo": list(field.reference_to),
         "relationshipName": field.relationship,
         "relationshipOrder": None,
