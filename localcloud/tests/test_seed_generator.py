@@ -13,6 +13,7 @@ import pytest
 from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
 from localcloud.seed import SeedError, SeedReport, advance, seed_org
+from localcloud.seed.loader import seed_generated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,32 @@ def test_the_same_seed_gives_the_same_truth_and_the_same_rows(tmp_path: Path) ->
     assert dump(one) == dump(two)
 
 
+def test_decisions_told_by_another_process_make_the_same_org(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    reports = [
+        seed_generated(folder, events=4_500, seed=5, aside=aside) for folder, aside in ((one, True), (two, False))
+    ]
+    assert reports[0] == reports[1]
+    assert (one / "truth.jsonl").read_bytes() == (two / "truth.jsonl").read_bytes()
+    assert (one / "meta.json").read_bytes() == (two / "meta.json").read_bytes()
+    assert dump(one) == dump(two)
+    assert indexes(one) == indexes(two)
+
+
+def test_a_seeded_org_has_the_indexes_of_any_other(tmp_path: Path) -> None:
+    seed_org(tmp_path / "seeded", events=300, seed=3)
+    with Org.create(tmp_path / "empty", clock=OrgClock(datetime(2026, 1, 1, tzinfo=UTC))):
+        pass
+    assert indexes(tmp_path / "empty") <= indexes(tmp_path / "seeded")
+    with closing(sqlite3.connect(tmp_path / "seeded" / "org.sqlite")) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def indexes(folder: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(folder / "org.sqlite")) as db:
+        return set(db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"))
+
+
 def test_the_size_is_met_within_two_percent(org: Generated) -> None:
     assert abs(org.report.events - 20_000) <= 400
     meta = json.loads((org.folder / "meta.json").read_text())
@@ -63,7 +90,9 @@ def test_the_size_is_met_within_two_percent(org: Generated) -> None:
         "account_history",
         "case_history",
         "contact_history",
+        "contract_history",
         "invoice__history",
+        "lead_history",
         "opportunity_field_history",
         "opportunity_history",
         "process_instance_step",
@@ -132,7 +161,7 @@ def test_people_integrations_and_automations_decide(org: Generated) -> None:
                 " LEFT JOIN Profile p ON p.Id = u.ProfileId LEFT JOIN UserLicense l ON l.Id = p.UserLicenseId"
             )
         }
-    kinds = {users[line["actor"]] for line in org.lines}
+    kinds = {users[line["actor"]] for line in org.lines if line["actor"] is not None}
     assert kinds == {
         ("Standard", 1, "Salesforce"),
         ("Standard", 0, "Salesforce"),
@@ -220,6 +249,15 @@ def test_an_org_that_lacks_a_part_is_one_sentence(part: str, tmp_path: Path) -> 
     seed_org(tmp_path / "org", events=50)
     (tmp_path / "org" / part).unlink()
     with pytest.raises(SeedError, match=part):
+        advance(tmp_path / "org")
+
+
+def test_an_org_of_another_generator_does_not_live_on(tmp_path: Path) -> None:
+    seed_org(tmp_path / "org", events=50)
+    meta = json.loads((tmp_path / "org" / "meta.json").read_text())
+    del meta["generator"]
+    (tmp_path / "org" / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(SeedError, match="another version of localcloud"):
         advance(tmp_path / "org")
 
 

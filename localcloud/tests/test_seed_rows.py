@@ -24,6 +24,8 @@ HISTORIES = {
     "Case": ("CaseHistory", "CaseId"),
     "Opportunity": ("OpportunityFieldHistory", "OpportunityId"),
     "Invoice__c": ("Invoice__History", "ParentId"),
+    "Lead": ("LeadHistory", "LeadId"),
+    "Contract": ("ContractHistory", "ContractId"),
 }
 NUMBERS = {"currency", "double", "percent"}
 SNAPSHOT = ("StageName", "Amount", "CloseDate", "Probability", "ForecastCategory")
@@ -99,6 +101,8 @@ def test_each_tracked_change_is_a_history_row_and_nothing_else_is(org: Seeded, s
                 else:
                     kinds[field] = kind
                     expected[field, "?", change["old"], change["new"], *common] += 1
+            if any(change["field"] == "IsConverted" for change in line["changes"]):
+                expected["leadConverted", "Text", None, None, *common] += 1
     found = Counter(
         (
             field,
@@ -160,7 +164,8 @@ def test_each_act_of_an_approval_is_a_step_of_its_round(org: Seeded) -> None:
 
 
 def test_only_pending_rounds_have_a_request(org: Seeded) -> None:
-    latest = {line["instance"]: line for line in org.lines if "instance" in line}
+    acts = {"submit", "approve", "reject", "remove"}
+    latest = {line["instance"]: line for line in org.lines if line["action"] in acts}
     pending = {(key, line["assignee"]) for key, line in latest.items() if "assignee" in line}
     found = org.rows("SELECT ProcessInstanceId, ActorId FROM ProcessInstanceWorkitem WHERE NOT IsDeleted")
     gone = {line["instance"] for line in latest.values() if line["record"] in org.deleted}
@@ -175,6 +180,10 @@ def test_only_pending_rounds_have_a_request(org: Seeded) -> None:
         ("Case", {"Status": "Status", "Owner": "OwnerId", "Subject": "Subject", "Priority": "Priority"}),
         ("Contact", {"Title": "Title", "Account": "AccountId"}),
         ("Invoice__c", {"Status__c": "Status__c", "Reference__c": "Reference__c", "Account": "Account__c"}),
+        ("Lead", {"Status": "Status", "Company": "Company", "ConvertedAccount": "ConvertedAccountId"}),
+        ("Contract", {"Status": "Status", "StartDate": "StartDate", "Account": "AccountId"}),
+        ("Task", {"Status": "Status", "ActivityDate": "ActivityDate", "What": "WhatId", "Who": "WhoId"}),
+        ("Event", {"Subject": "Subject", "Location": "Location", "Owner": "OwnerId"}),
     ],
 )
 def test_a_record_shows_what_was_decided_last(org: Seeded, sobject: str, columns: dict[str, str]) -> None:
@@ -192,7 +201,9 @@ def test_the_truth_is_in_time_order_and_every_actor_is_a_user(org: Seeded) -> No
     times = [line["at"] for line in org.lines]
     assert times == sorted(times)
     users = {key for (key,) in org.rows("SELECT Id FROM User")}
-    assert {line["actor"] for line in org.lines} <= users
+    nobody = {line["action"] for line in org.lines if line["actor"] is None}
+    assert {line["actor"] for line in org.lines if line["actor"] is not None} <= users
+    assert nobody == {"setup", "event_log", "archive"}, "what Salesforce does by itself"
     assert org.meta["decisions"] == len(org.lines)
 
 

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from localcloud.seed.model import MODELS, SNAPSHOT_FIELDS, stream_name
+from localcloud.salesforce.actions.truth import MARK
+from localcloud.seed.model import ACTIVITIES, MODELS, SNAPSHOT_FIELDS, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-Action = Literal["create", "update", "delete", "submit", "approve", "reject", "remove"]
+Action = Literal[
+    "create", "update", "delete", "submit", "approve", "reject", "remove",
+    "flow_submit", "flow_approve", "flow_reject", "setup", "login", "event_log", "archive",
+]  # fmt: skip
 APPROVAL_ACTIONS: frozenset[Action] = frozenset({"submit", "approve", "reject", "remove"})
+FLOW_ACTIONS: frozenset[Action] = frozenset({"flow_submit", "flow_approve", "flow_reject"})
+_DEEDS: dict[str, str] = {"setup": "setup_audit_trail", "login": "login_history", "event_log": "event_log_file"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,11 +48,14 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
     ``at`` is UTC with second precision, ``process``, ``instance`` (ProcessInstance id) and ``step``
     (name of the approval node) belong to approvals, ``assignee`` is the next approver's User id, and
-    ``last`` says that no later line is about this record.
+    ``last`` says that no later line is about this record. Of an approval by a flow, ``instance`` is the
+    ApprovalSubmission and ``item`` the ApprovalWorkItem that is decided on. A setup change, a login and an
+    event log file are a line too: ``record`` is the id of its row, ``changes`` hold its values, and Salesforce's
+    own setup changes have no ``actor``.
     """
 
     at: str
-    actor: str
+    actor: str | None
     action: Action
     object: str
     record: str
@@ -56,6 +65,8 @@ class Decision(msgspec.Struct, omit_defaults=True):
     step: str | None = None
     assignee: str | None = None
     last: bool = False
+    item: str | None = None
+    next_item: str | None = None
 
 
 Value = str | Ref | None
@@ -70,7 +81,7 @@ class Story:
         self.object = sobject
         self.record = record
         self.decisions: list[Decision] = []
-        self._fields = MODELS[sobject].fields
+        self._fields = _MODELS[sobject].fields
         self._state: dict[str, Value] = {}
 
     def __getitem__(self, field: str) -> Value:
@@ -145,12 +156,21 @@ class Story:
 
 
 class Expectation:
-    """Counts the events that a set of decisions must make, per stream, by the rules of the truth log."""
+    """Counts the events that a set of decisions must make, per stream, by the rules of the truth log.
+
+    Attributes:
+        streams: Events of field histories, of the stages of opportunities, and of approval processes.
+        also: What there is beside: records of mutable objects, rows of the others.
+        deleted: Records that some decision deletes.
+        archived: Object and instant of each copying of old history.
+    """
 
     def __init__(self) -> None:
         self.streams: dict[str, int] = {}
+        self.also: dict[str, int] = {}
         self.decisions = 0
         self.deleted: set[str] = set()
+        self.archived: list[tuple[str, str]] = []
 
     @property
     def events(self) -> int:
@@ -160,33 +180,69 @@ class Expectation:
     def add(self, decision: Decision) -> None:
         """Count one decision."""
         self.decisions += 1
-        history = _HISTORY_STREAMS[decision.object]
-        if decision.action == "create":
+        history = _HISTORY_STREAMS.get(decision.object)
+        if history is None or decision.action in FLOW_ACTIONS:
+            self._add_other(decision)
+        elif decision.action == "create":
             self._count(history, 1)
             if decision.object == "Opportunity":
                 self._count("opportunity_history", 1)
         elif decision.action == "update":
-            self._count(history, sum(_EVENTS[decision.object].get(c.field, 0) for c in decision.changes))
+            events_by_field, events = _EVENTS[decision.object], 0
+            for change in decision.changes:
+                events += events_by_field.get(change.field, 0)
+            self._count(history, events)
+            if decision.object == "Lead" and is_conversion(decision):
+                self._count(history, 1)
             if decision.object == "Opportunity":
-                snapshot = sum(c.field in SNAPSHOT_FIELDS for c in decision.changes)
+                snapshot = 0
+                for change in decision.changes:
+                    snapshot += change.field in SNAPSHOT_FIELDS
                 self._count("opportunity_history", snapshot)
         elif decision.action == "delete":
             self.deleted.add(decision.record)
         else:
             self._count("process_instance_step", 1)
 
+    def _add_other(self, decision: Decision) -> None:
+        model = ACTIVITIES.get(decision.object)
+        if decision.action == "archive":
+            self.archived.append((decision.changes[0].new or "", decision.at))
+        elif decision.action in FLOW_ACTIONS:
+            self._note("approval_submission", decision.action == "flow_submit")
+            self._note("approval_work_item", decision.next_item is not None)
+        elif model is None:
+            self._note(_DEEDS[decision.action], 1)
+        elif decision.action == "create":
+            self._note(stream_name(decision.object), 1)
+        else:
+            self._note("activity_field_history", sum(model.fields[c.field].tracked for c in decision.changes))
+
     def merge(self, other: Expectation) -> None:
         """Count what another one has counted."""
         self.decisions += other.decisions
         self.deleted |= other.deleted
+        self.archived += other.archived
         for stream, events in other.streams.items():
             self._count(stream, events)
+        for stream, events in other.also.items():
+            self._note(stream, events)
 
     def _count(self, stream: str, events: int) -> None:
         if events:
             self.streams[stream] = self.streams.get(stream, 0) + events
 
+    def _note(self, stream: str, rows: int) -> None:
+        if rows:
+            self.also[stream] = self.also.get(stream, 0) + rows
 
+
+def is_conversion(decision: Decision) -> bool:
+    """Say whether a save of a lead converts it, which its history says in a row of its own."""
+    return any(change.field == "IsConverted" and change.new == "true" for change in decision.changes)
+
+
+_MODELS = MODELS | ACTIVITIES
 _HISTORY_STREAMS = {name: stream_name(model.history) for name, model in MODELS.items()}
 _EVENTS = {
     name: {f.name: 2 if f.type == "lookup" else 1 for f in model.fields.values() if f.tracked}
@@ -224,7 +280,7 @@ def write_truth(path: Path, decisions: Iterable[Decision], expectation: Expectat
 
 
 def read_truth(path: Path, *, end: int | None = None) -> Iterator[Decision]:
-    """Yield the decisions of a truth log, in its order.
+    """Yield the decisions of a truth log, in its order; the lines of later actions are passed over.
 
     Args:
         path: the truth log.
@@ -237,7 +293,8 @@ def read_truth(path: Path, *, end: int | None = None) -> Iterator[Decision]:
             read += len(line)
             if end is not None and read > end:
                 return
-            yield decoder.decode(line)
+            if MARK not in line:
+                yield decoder.decode(line)
 
 
 _days: dict[int, str] = {}

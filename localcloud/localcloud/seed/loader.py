@@ -6,25 +6,34 @@ import shutil
 import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import dropwhile, islice, takewhile
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from localcloud.clock import OrgClock
+from localcloud.salesforce.filling import filling
 from localcloud.salesforce.org import Org
+from localcloud.seed.aftermath import Deletes, publish, spared, take_back
+from localcloud.seed.aftermath import begin as begin_truth
+from localcloud.seed.aftermath import end as end_truth
+from localcloud.seed.archive import archive_activities, archive_history
 from localcloud.seed.decisions import Decision, Expectation, instant_text, read_truth, write_truth
 from localcloud.seed.errors import SeedError
 from localcloud.seed.event_log import read_cases
-from localcloud.seed.generator import SPAN_SECONDS, Plan, generate, roster
+from localcloud.seed.extra_rows import ExtraRows
+from localcloud.seed.generator import GENERATOR_VERSION, SPAN_SECONDS, Plan, generate, roster
 from localcloud.seed.mapping import decisions_from
 from localcloud.seed.measured import load as measured_table
+from localcloud.seed.meta import Days, Meta, citation_of, read_meta, write_meta
 from localcloud.seed.model import tracked_fields
 from localcloud.seed.people import Ids, People
-from localcloud.seed.rows import RowMaker, api_instant
+from localcloud.seed.rows import RowMaker
+from localcloud.seed.telling import Telling, Written
+from localcloud.seed.values import api_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -37,7 +46,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRUTH = "truth.jsonl"
-META = "meta.json"
 GENERATED_CLOCK = datetime(2026, 3, 2, 8, tzinfo=UTC)
 """What the clock of a generated org shows when it is made."""
 
@@ -46,51 +54,22 @@ QUIET = timedelta(hours=1)
 
 _DAY_SECONDS = 86_400
 _CHUNK_ROWS = 20_000
+_ASIDE_FROM = 100_000
+"""Events from which on a process of its own is worth its start."""
 _REPORT_EVERY = 2_000
-_UNKNOWN_CITATION = "none known: cite the log's publisher"
-_CITATION_OF = {"bpic2012": "BPI Challenge 2012", "bpic2013": "BPI Challenge 2013", "bpic2020": "BPI Challenge 2020"}
-_HELPDESK = (
-    "M. Polato, Dataset belonging to the help desk log of an Italian company, "
-    "doi 10.4121/uuid:0c60edf1-6f83-4e75-9367-4c63b3e9d5bb"
-)
-
-
-class Days(msgspec.Struct, frozen=True):
-    """A span of time that an org is living through: ``days`` from ``start`` (epoch second of its clock) on."""
-
-    start: int
-    days: int
-
-
-class Meta(msgspec.Struct, omit_defaults=True):
-    """What ``meta.json`` says beside the truth log.
-
-    ``events_expected`` counts events per stream, by the rules of the truth log, look-up changes as two;
-    ``clock`` is the org's clock after the last decision was played; of a generated org,
-    ``planned_events`` and ``generated_until`` (epoch seconds in the generator's own time) say where
-    its future begins. ``under_way`` is there while days pass: found later, they were interrupted.
-    """
-
-    source: str
-    citation: str
-    seed: int
-    clock: str
-    decisions: int
-    events_expected: dict[str, int]
-    tracked_fields: dict[str, list[str]]
-    target: str | None = None
-    planned_events: int | None = None
-    generated_until: int | None = None
-    under_way: Days | None = None
 
 
 class SeedReport(msgspec.Struct, frozen=True):
-    """What was put into an org: decisions taken, events that readers must find, rows loaded, per-stream events."""
+    """What was put into an org: decisions taken, events that readers must find, rows loaded, per-stream events.
+
+    ``also`` counts what is there beside those events, per stream, as `Meta.also_expected` does.
+    """
 
     decisions: int
     events: int
     rows: int
     streams: dict[str, int]
+    also: dict[str, int] = {}
 
 
 def seed_org(
@@ -149,12 +128,18 @@ def seed_event_log(
         decisions = decisions_from(_counted(read_cases(event_log), progress), target, ids, people)
         clock = datetime.fromisoformat(decisions[-1].at) + QUIET
         first = int(datetime.fromisoformat(decisions[0].at).timestamp())
-        meta = Meta(event_log.name, _citation(event_log.name), seed, "", 0, {}, tracked_fields(), target=target)
-        return _fill(stage, org, meta, decisions, people, since=first, clock=clock, progress=progress)
+        meta = Meta(event_log.name, citation_of(event_log.name), seed, "", 0, {}, tracked_fields(), target=target)
+        written = Written(stage / TRUTH, decisions)
+        return _fill(stage, org, meta, written, people, since=first, clock=clock, progress=progress)
 
 
 def seed_generated(
-    org_dir: Path, *, events: int = 20_000, seed: int = 7, progress: Progress | None = None
+    org_dir: Path,
+    *,
+    events: int = 20_000,
+    seed: int = 7,
+    progress: Progress | None = None,
+    aside: bool | None = None,
 ) -> SeedReport:
     """Make an org that moves as the measured logs do, with two years of history.
 
@@ -163,6 +148,8 @@ def seed_generated(
         events: expected events, met within 2 % from some thousands on.
         seed: the same seed and size give the same decisions and rows.
         progress: called with decisions taken, then with decisions loaded.
+        aside: whether decisions are taken in a process of their own while rows are made of them, which gives
+            the same org sooner; None leaves that to the size.
 
     Raises:
         SeedError: one sentence; nothing is left behind.
@@ -170,22 +157,19 @@ def seed_generated(
     end = int((GENERATED_CLOCK - QUIET).timestamp())
     plan = Plan(seed, events, end)
     with _staged(org_dir) as (stage, org):
+        citation = "; ".join(measured_table().citations.values())
+        meta = Meta(
+            "generated", citation, seed, "", 0, {}, tracked_fields(), None, events, end, generator=GENERATOR_VERSION
+        )
+        people = roster(plan, org.new_id)
+        since, clock = end - SPAN_SECONDS, GENERATED_CLOCK
+        if events >= _ASIDE_FROM if aside is None else aside:
+            with Telling(plan, stage / TRUTH, org.series()) as telling:
+                return _fill(stage, org, meta, telling, people, since=since, clock=clock, progress=progress)
         last = instant_text(end)
         decisions = takewhile(lambda decision: decision.at <= last, generate(plan, org.new_id))
-        citation = "; ".join(measured_table().citations.values())
-        meta = Meta("generated", citation, seed, "", 0, {}, tracked_fields(), None, events, end)
-        people = roster(plan, org.new_id)
-        since = end - SPAN_SECONDS
-        return _fill(
-            stage,
-            org,
-            meta,
-            _counted(decisions, progress),
-            people,
-            since=since,
-            clock=GENERATED_CLOCK,
-            progress=progress,
-        )
+        written = Written(stage / TRUTH, _counted(decisions, progress))
+        return _fill(stage, org, meta, written, people, since=since, clock=clock, progress=progress)
 
 
 def advance(org_dir: Path, *, days: int = 1, progress: Progress | None = None) -> SeedReport:
@@ -205,34 +189,46 @@ def advance(org_dir: Path, *, days: int = 1, progress: Progress | None = None) -
     """
     if days < 1:
         raise SeedError("The org can only move forward, by one day or more.")
-    meta, expectation, rows = _read_meta(org_dir), Expectation(), 0
+    meta, expectation, rows = read_meta(org_dir), Expectation(), 0
+    if meta.planned_events is not None and meta.generator != GENERATOR_VERSION:
+        raise SeedError(f"The org in {org_dir} was made by another version of localcloud: seed a new one.")
     try:
         with Org.open(org_dir) as org:
             if meta.under_way is not None:
                 rows += _live(org_dir, org, meta, meta.under_way, expectation, progress)
             # The first whole second that the org has not shown yet.
-            meta.under_way = Days(int(org.clock.now().timestamp()) + 1, days)
-            _write_meta(org_dir, meta)
+            begin_truth(org, org_dir / TRUTH)
+            size = (org_dir / TRUTH).stat().st_size
+            meta.under_way = Days(int(org.clock.now().timestamp()) + 1, days, size)
+            write_meta(org_dir, meta)
             rows += _live(org_dir, org, meta, meta.under_way, expectation, progress)
     except (OSError, sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise SeedError(f"The org in {org_dir} could not be advanced: {error}.") from error
-    return SeedReport(expectation.decisions, expectation.events, rows, expectation.streams)
+    return SeedReport(expectation.decisions, expectation.events, rows, expectation.streams, expectation.also)
 
 
 def _live(org_dir: Path, org: Org, meta: Meta, span: Days, expectation: Expectation, progress: Progress | None) -> int:
     """Bring truth, rows, clock and ``meta.json``, in this order, to the end of a span of days."""
-    new, rows = Expectation(), 0
+    new, rows, decisions = Expectation(), 0, list[Decision]()
     if meta.planned_events is not None and meta.generated_until is not None:
-        _cut(org_dir / TRUTH, meta.decisions)
-        rows = _continue(org_dir, org, list(_future(meta, org, span)), new, progress)
+        take_back(org_dir / TRUTH, span.truth, meta.decisions)
+        deletes = Deletes()
+        decisions = list(deletes.watch(spared(org, org_dir / TRUTH, list(_future(meta, org, span)))))
+        rows = _continue(org_dir, org, decisions, new, progress)
+        deletes.log(org)
         meta.generated_until += span.days * _DAY_SECONDS - int(QUIET.total_seconds())
     org.clock.set(datetime.fromtimestamp(span.start, UTC) + timedelta(days=span.days))
+    archive_activities(org)
+    publish(org, decisions, start=span.start)
+    end_truth(org, org_dir / TRUTH)
     meta.clock = instant_text(int(org.clock.now().timestamp()))
     meta.decisions += new.decisions
     for stream, events in new.streams.items():
         meta.events_expected[stream] = meta.events_expected.get(stream, 0) + events
+    for stream, events in new.also.items():
+        meta.also_expected[stream] = meta.also_expected.get(stream, 0) + events
     meta.under_way = None
-    _write_meta(org_dir, meta)
+    write_meta(org_dir, meta)
     expectation.merge(new)
     return rows
 
@@ -241,50 +237,70 @@ def _fill(
     stage: Path,
     org: Org,
     meta: Meta,
-    decisions: Iterable[Decision],
+    told: Written | Telling,
     people: People,
     *,
     since: int,
     clock: datetime,
     progress: Progress | None,
 ) -> SeedReport:
-    """Write the truth, then load what follows from it."""
-    expectation = Expectation()
-    write_truth(stage / TRUTH, decisions, expectation)
+    """Load what follows from the truth."""
+    created = api_instant(instant_text(since - _DAY_SECONDS))
+    rows, deletes = 0, Deletes()
+    with filling(org):
+        for sobject, users in people.rows(created, org.user_id, org.settings.username).items():
+            rows += org.load(sobject, users)
+        rows += org.load("Organization", [_organization(org, created)])
+        rows += _play(org, RowMaker(org.new_id, told.deleted), deletes.watch(told), told.total, progress)
+    expectation = told.expectation
     if not expectation.decisions:
         raise SeedError("That would be an org without a single decision.")
+    rows += _archive(org, expectation)
+    deletes.log(org)
+    org.clock.set(clock)
+    archive_activities(org)
     meta.decisions, meta.events_expected = expectation.decisions, dict(sorted(expectation.streams.items()))
     meta.clock = instant_text(int(clock.timestamp()))
-    _write_meta(stage, meta)
-    created = api_instant(instant_text(since - _DAY_SECONDS))
-    rows = 0
-    for sobject, users in people.rows(created, org.user_id, org.settings.username).items():
-        rows += org.load(sobject, users)
-    rows += org.load("Organization", [_organization(org, created)])
-    maker = RowMaker(org.new_id, expectation.deleted)
-    rows += _play(org, maker, read_truth(stage / TRUTH), expectation.decisions, progress)
-    org.clock.set(clock)
-    return SeedReport(expectation.decisions, expectation.events, rows, meta.events_expected)
+    meta.also_expected = dict(sorted(expectation.also.items()))
+    write_meta(stage, meta)
+    return SeedReport(expectation.decisions, expectation.events, rows, meta.events_expected, meta.also_expected)
 
 
-def _play(org: Org, maker: RowMaker, decisions: Iterable[Decision], total: int, progress: Progress | None) -> int:
-    loaded = 0
+def _play(
+    org: Org, maker: RowMaker, decisions: Iterable[Decision], total: int | None, progress: Progress | None
+) -> int:
+    extra = ExtraRows(org.new_id, org.org_id, org.user_id)
+    done = loaded = 0
     for done, decision in enumerate(decisions, 1):
-        maker.play(decision)
+        if extra.takes(decision):
+            extra.play(decision)
+        else:
+            maker.play(decision)
         if maker.count >= _CHUNK_ROWS:
-            loaded += _load(org, maker)
+            loaded += _load(org, maker.take())
+        if extra.count >= _CHUNK_ROWS:
+            loaded += _load(org, extra.take_finished())
         if progress is not None and done % _REPORT_EVERY == 0:
             progress(done, total)
     maker.finish()
-    loaded += _load(org, maker)
+    loaded += _load(org, maker.take())
+    loaded += _load(org, extra.take())
     if progress is not None:
-        progress(total, total)
+        progress(done, done)
     return loaded
 
 
-def _load(org: Org, maker: RowMaker, *, replace: bool = False) -> int:
+def _archive(org: Org, expectation: Expectation) -> int:
+    """Copy old history as the truth says; how many copies there are is known only now."""
+    copied = sum(archive_history(org, sobject, at) for sobject, at in expectation.archived)
+    if copied:
+        expectation.also["field_history_archive"] = copied
+    return copied
+
+
+def _load(org: Org, taken: Mapping[str, list[Row]], *, replace: bool = False) -> int:
     loaded = 0
-    for sobject, rows in maker.take().items():
+    for sobject, rows in taken.items():
         if replace:
             latest: dict[object, Row] = {row["Id"]: row for row in rows}
             # The delete opens the transaction that the load commits.
@@ -318,23 +334,28 @@ def _continue(
     write_truth(truth, decisions, expectation)
     newly: AbstractSet[str] = expectation.deleted
     deleted = newly | {d.record for d in read_truth(truth, end=before) if d.action == "delete"}
-    maker = RowMaker(org.new_id, deleted)
-    maker.replay(read_truth(truth, end=before), newly)
-    for decision in decisions:
+    maker, extra = RowMaker(org.new_id, deleted), ExtraRows(org.new_id, org.org_id, org.user_id)
+    maker.replay(_others(read_truth(truth, end=before), extra), newly)
+    extra.take()  # these rows are there already
+    for decision in _others(decisions, extra):
         maker.play(decision)
     maker.finish()
     if progress is not None:
         progress(0, len(decisions))
-    rows = _load(org, maker, replace=True)
+    rows = _load(org, maker.take(), replace=True) + _load(org, extra.take(), replace=True)
+    rows += _archive(org, expectation)
     if progress is not None:
         progress(len(decisions), len(decisions))
     return rows
 
 
-def _cut(truth: Path, decisions: int) -> None:
-    """Take back what an interrupted ``advance`` wrote: its days come again, the same, and replace its rows."""
-    with truth.open("r+b") as lines:
-        lines.truncate(sum(len(line) for line in islice(lines, decisions)))
+def _others(decisions: Iterable[Decision], extra: ExtraRows) -> Iterator[Decision]:
+    """Play what ``extra`` takes, and yield the rest."""
+    for decision in decisions:
+        if extra.takes(decision):
+            extra.play(decision)
+        else:
+            yield decision
 
 
 @contextmanager
@@ -370,26 +391,3 @@ def _counted(items: Iterable[T], progress: Progress | None) -> Iterator[T]:
         if progress is not None and n % _REPORT_EVERY == 0:
             progress(n, None)
         yield item
-
-
-def _citation(name: str) -> str:
-    lower = name.lower()
-    if lower.startswith("helpdesk"):
-        return _HELPDESK
-    for prefix, title in _CITATION_OF.items():
-        if lower.startswith(prefix):
-            return measured_table().citations[title]
-    return _UNKNOWN_CITATION
-
-
-def _write_meta(folder: Path, meta: Meta) -> None:
-    new = folder / f"{META}.new"
-    new.write_bytes(msgspec.json.format(msgspec.json.encode(meta), indent=2) + b"\n")
-    new.replace(folder / META)
-
-
-def _read_meta(org_dir: Path) -> Meta:
-    try:
-        return msgspec.json.decode((org_dir / META).read_bytes(), type=Meta)
-    except (OSError, msgspec.DecodeError) as error:
-        raise SeedError(f"{org_dir} holds no seeded org: its {META} cannot be read.") from error

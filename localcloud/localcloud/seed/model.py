@@ -7,6 +7,26 @@ from typing import Literal
 
 import msgspec
 
+from localcloud.salesforce.derived import OTHER_STAGE, STAGES, Stage, is_closed_status, stage
+from localcloud.salesforce.tracking import SNAPSHOT_FIELDS
+
+__all__ = [
+    "ACTIVITIES",
+    "MODELS",
+    "OTHER_STAGE",
+    "SNAPSHOT_FIELDS",
+    "STAGES",
+    "DataType",
+    "Field",
+    "FieldType",
+    "Model",
+    "Stage",
+    "is_closed_status",
+    "stage",
+    "stream_name",
+    "tracked_fields",
+]
+
 FieldType = Literal[
     "picklist", "text", "longtext", "currency", "double", "percent", "boolean", "date", "datetime", "lookup"
 ]
@@ -53,14 +73,10 @@ class Model(msgspec.Struct, frozen=True):
     parent_column: str
     fields: dict[str, Field]
 
-
-class Stage(msgspec.Struct, frozen=True):
-    """What Salesforce derives from an opportunity's stage."""
-
-    probability: str
-    forecast: Literal["Pipeline", "BestCase", "Forecast", "Closed", "Omitted"]
-    closed: bool = False
-    won: bool = False
+    @property
+    def tracked(self) -> list[str]:
+        """The names of the fields with history tracking."""
+        return [field.name for field in self.fields.values() if field.tracked]
 
 
 def _column(name: str, kind: FieldType, *, custom: bool) -> str:
@@ -72,12 +88,15 @@ def _column(name: str, kind: FieldType, *, custom: bool) -> str:
 def _model(sobject: str, *fields: tuple[str, FieldType, bool]) -> Model:
     custom = sobject.endswith("__c")
     history = f"{sobject[:-1]}History" if custom else f"{sobject}History"
+    parent = "ParentId" if custom else f"{sobject}Id"
     if sobject == "Opportunity":
         history = "OpportunityFieldHistory"
+    elif sobject in {"Task", "Event"}:
+        history, parent = "ActivityFieldHistory", "ActivityId"
     return Model(
         sobject,
         history,
-        "ParentId" if custom else f"{sobject}Id",
+        parent,
         {
             n: Field(n, kind, _column(n, kind, custom=custom), tracked, _OWN_DATA_TYPES.get(n, _DATA_TYPES[kind]))
             for n, kind, tracked in fields
@@ -144,6 +163,29 @@ MODELS: dict[str, Model] = {
             ("Account", "lookup", False),
         ),
         _model(
+            "Lead",
+            ("LastName", "text", False),
+            ("Company", "text", True),
+            ("Owner", "lookup", True),
+            ("Status", "picklist", True),
+            ("LeadSource", "picklist", False),
+            ("Email", "text", True),
+            ("Phone", "text", True),
+            ("IsConverted", "boolean", False),
+            ("ConvertedDate", "date", False),
+            ("ConvertedAccount", "lookup", False),
+            ("ConvertedContact", "lookup", False),
+        ),
+        _model(
+            "Contract",
+            ("Account", "lookup", False),
+            ("Owner", "lookup", True),
+            ("Status", "picklist", True),
+            ("StartDate", "date", True),
+            ("ContractTerm", "double", True),
+            ("ActivatedDate", "datetime", False),
+        ),
+        _model(
             "Declaration__c",
             ("Name", "text", False),
             ("Owner", "lookup", True),
@@ -152,52 +194,45 @@ MODELS: dict[str, Model] = {
         ),
     )
 }
-"""Every object that decisions are about, by API name."""
+"""Every object with a field history of its own that decisions are about, by API name."""
 
-SNAPSHOT_FIELDS = ("StageName", "Amount", "CloseDate", "Probability", "ForecastCategory")
-"""The fields of an opportunity whose change makes an OpportunityHistory row."""
-
-STAGES: dict[str, Stage] = {
-    # the application states of BPI Challenge 2012, as the log names them
-    "A_SUBMITTED": Stage("10", "Pipeline"),
-    "A_PARTLYSUBMITTED": Stage("20", "Pipeline"),
-    "A_PREACCEPTED": Stage("40", "Pipeline"),
-    "A_ACCEPTED": Stage("60", "BestCase"),
-    "A_FINALIZED": Stage("80", "Forecast"),
-    "A_APPROVED": Stage("100", "Closed", closed=True, won=True),
-    "A_REGISTERED": Stage("100", "Closed", closed=True, won=True),
-    "A_ACTIVATED": Stage("100", "Closed", closed=True, won=True),
-    "A_DECLINED": Stage("0", "Omitted", closed=True),
-    "A_CANCELLED": Stage("0", "Omitted", closed=True),
-    # the standard stages, which a generated org uses
-    "Prospecting": Stage("10", "Pipeline"),
-    "Qualification": Stage("20", "Pipeline"),
-    "Needs Analysis": Stage("40", "Pipeline"),
-    "Proposal/Price Quote": Stage("60", "BestCase"),
-    "Negotiation/Review": Stage("80", "Forecast"),
-    "Closed Won": Stage("100", "Closed", closed=True, won=True),
-    "Closed Lost": Stage("0", "Omitted", closed=True),
+ACTIVITIES: dict[str, Model] = {
+    model.sobject: model
+    for model in (
+        _model(
+            "Task",
+            ("Subject", "text", False),
+            ("Who", "lookup", False),
+            ("What", "lookup", False),
+            ("Owner", "lookup", True),
+            ("Status", "picklist", True),
+            ("Priority", "picklist", True),
+            ("ActivityDate", "date", True),
+        ),
+        _model(
+            "Event",
+            ("Subject", "text", False),
+            ("Who", "lookup", False),
+            ("What", "lookup", False),
+            ("Owner", "lookup", True),
+            ("Location", "text", True),
+            ("StartDateTime", "datetime", True),
+            ("DurationInMinutes", "double", False),
+        ),
+    )
 }
-OTHER_STAGE = Stage("50", "Pipeline")
-"""A stage of a log that the table does not know: open, half likely."""
+"""Tasks and events: what changes of them is in ActivityFieldHistory."""
 
-CLOSED_STATUSES = frozenset({"Closed", "RESOLVED", "INVALID", "DUPLICATE"})
-"""Case statuses that are closed, beside every status that begins with ``Completed``."""
+ARCHIVED_OBJECTS = ("Account", "Invoice__c")
+"""Objects whose old field history is copied into FieldHistoryArchive."""
 
-
-def stage(name: str | None) -> Stage:
-    """Return what follows from a stage; an unknown one is open with a probability of 50 %."""
-    return STAGES.get(name or "", OTHER_STAGE)
-
-
-def is_closed_status(status: str | None) -> bool:
-    """Say whether a case in this status is closed."""
-    return status is not None and (status.startswith("Completed") or status in CLOSED_STATUSES)
+ARCHIVE_DAYS = 548
+"""How old a history row is when it is copied: 18 months, the default of Field Audit Trail."""
 
 
 def tracked_fields() -> dict[str, list[str]]:
     """Return the fields with history tracking per object, as ``meta.json`` lists them."""
-    return {name: [f.name for f in model.fields.values() if f.tracked] for name, model in MODELS.items()}
+    return {name: model.tracked for name, model in MODELS.items()}
 
 
 def stream_name(sobject: str) -> str:

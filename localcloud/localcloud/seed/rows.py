@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from localcloud.seed.decisions import APPROVAL_ACTIONS, Change, Decision
+from localcloud.seed.decisions import APPROVAL_ACTIONS, Change, Decision, is_conversion
 from localcloud.seed.model import MODELS, SNAPSHOT_FIELDS, is_closed_status, stage
+from localcloud.seed.values import api_instant, number, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _FORECAST_NAMES = {"BestCase": "Best Case", "Forecast": "Commit"}
 _STEP_STATUS = {"submit": "Started", "approve": "Approved", "reject": "Rejected", "remove": "Removed"}
-_PLAIN_LIMIT = Decimal(10_000_000)
 _HUNDRED = Decimal(100)
 
 
@@ -143,6 +143,8 @@ class RowMaker:
         else:
             for change in decision.changes:
                 self._history_of(record, decision, change)
+            if decision.object == "Lead" and is_conversion(decision):
+                self._history(record, decision, "leadConverted", "Text", None, None)
         if before and (decision.action == "create" or any(fields.get(n) != v for n, v in before.items())):
             self._opportunity_history(record, decision, before)
         if decision.object == "Case":
@@ -294,8 +296,16 @@ class RowMaker:
                 "IsClosed": closed is not None,
                 "ClosedDate": api_instant(closed) if closed else None,
             }
-        elif sobject == "Contact":
+        elif sobject in {"Contact", "Lead"}:
             row["Name"] = fields.get("LastName")
+        elif sobject == "Contract":
+            term = fields.get("ContractTerm")
+            row |= {
+                "ContractNumber": f"{record.number:08}",
+                "ContractTerm": int(term) if term else None,
+                "StatusCode": fields.get("Status"),
+                "ActivatedById": record.modifier if fields.get("ActivatedDate") else None,
+            }
         row |= _stamps(record.created, record.creator, record.modified, record.modifier)
         row["IsDeleted"] = record.deleted
         return row
@@ -338,39 +348,6 @@ class RowMaker:
             self._put("ProcessInstanceWorkitem", target, {**shown, "IsDeleted": True})
 
 
-def typed(text: str | None, kind: str) -> str | bool | Decimal | None:
-    """Return a canonical value as the org holds it: numbers as Decimal, booleans as bool, else text."""
-    if text is None:
-        return None
-    if kind in ("currency", "percent", "double"):
-        return number(text)
-    if kind == "boolean":
-        return text == "true"
-    if kind == "datetime":
-        return api_instant(text[:19] + "Z")
-    return text
-
-
-def number(text: str | None) -> Decimal | None:
-    """Return a number as Salesforce's JSON would spell it: ``5`` as 5.0, 10000000 as 1.0E+7."""
-    if text is None:
-        return None
-    value = Decimal(text)
-    if "." in text:
-        return value
-    if abs(value) < _PLAIN_LIMIT:
-        return Decimal(f"{text}.0")
-    sign, digits, exponent = value.normalize().as_tuple()
-    if not isinstance(exponent, int) or exponent == 0:
-        return Decimal(f"{text}.0")
-    return Decimal((sign, (*digits, 0), exponent - 1) if len(digits) == 1 else (sign, digits, exponent))
-
-
-def api_instant(at: str) -> str:
-    """Return an instant of the truth log in the org's form: ``2024-01-15T10:30:00.000+0000``."""
-    return f"{at[:-1]}.000+0000"
-
-
 def _expected(amount: Decimal | None, probability: Decimal | None) -> Decimal | None:
     if amount is None or probability is None:
         return None
@@ -387,7 +364,7 @@ def _elapsed(start: str, end: str) -> dict[str, object]:
     }
 
 
-def _stamps(created: str, creator: str, modified: str, modifier: str) -> dict[str, object]:
+def _stamps(created: str, creator: str | None, modified: str, modifier: str | None) -> dict[str, object]:
     return {
         "CreatedById": creator,
         "CreatedDate": api_instant(created),
