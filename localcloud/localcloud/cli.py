@@ -1,22 +1,21 @@
-"""The command `localcloud`: seed an org, let time pass in it, and run its two servers."""
+"""The command `localcloud`: make an org, let time pass in it, run its servers, act on it, see what was asked."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localcloud import lifecycle
+from localcloud.asking import ask
+from localcloud.commands import UsageError, act, journal, later, status
 from localcloud.lifecycle import LifecycleError, Running
-from localcloud.progress import Progress
-from localcloud.salesforce.org import Org
-from localcloud.seed import SeedError, advance, seed_event_log, seed_generated
 from localcloud.snowflake.address import DEFAULT_PORT, target_account
 
 if TYPE_CHECKING:
@@ -24,15 +23,12 @@ if TYPE_CHECKING:
 
 SALESFORCE_PORT = 8180
 SNOWFLAKE_PORT = DEFAULT_PORT
+PUBSUB_PORT = 8182
 EVENTS = 20_000
 SEED = 7
 SCHEMA = "SALESFORCE"
 DEMO_ORG = Path(".localcloud/demo")
 SERVERS = ("salesforce", "snowflake")
-
-
-class UsageError(Exception):
-    """The command cannot be carried out; the message is one sentence for the user."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when it was done, 1 when not (with one sentence on the error stream), 2 for a wrong command line,
         130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and (not hasattr(options, "words") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    elif rest:
+        options.words += rest  # values may stand behind an option too
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (UsageError, LifecycleError, SeedError) as error:
+    except (UsageError, LifecycleError) as error:
         print(f"localcloud: {str(error).rstrip('.')}.", file=sys.stderr)  # noqa: T201
+        return 1
+    except BrokenPipeError:  # whoever read our lines has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -74,10 +78,17 @@ def _parser() -> argparse.ArgumentParser:
 
     up = add("up", _up, "Start the org's Salesforce and Snowflake servers in the background.")
     up.add_argument("--salesforce-port", type=_port, default=SALESFORCE_PORT, help="0 takes any free port")
+    up.add_argument("--pubsub-port", type=_port, default=PUBSUB_PORT, help="0 takes any free port")
     up.add_argument("--snowflake-port", type=_port, default=SNOWFLAKE_PORT, help="0 takes any free port")
+    up.add_argument("--proxy-port", type=_port, help="a proxy for clients that hard-code Salesforce's hosts; 0: any")
+    up.add_argument("--tls", action="store_true", help="speak TLS, by an authority of the org's own (DIR/tls/ca.pem)")
+    up.add_argument("--scenario", type=Path, metavar="FILE", help="what is to happen when (YAML, see SCENARIOS.md)")
 
     add("down", _down, "Stop the org's servers; its data stays.")
-    add("status", _status, "Say which of the org's servers run, and where.")
+    add("status", _status, "Say which of the org's servers run, what its clock shows, what it holds, what was spent.")
+
+    act.add_arguments(add("act", _act, "Create, change, delete, undelete or merge records, with all that follows."))
+    journal.add_arguments(add("journal", _journal, "Show what the running Salesforce server was asked."))
 
     sql = add("sql", _sql, "Ask the org's warehouse; starts its server for as long as that takes.")
     sql.add_argument("--schema", default=SCHEMA, help="schema that unqualified table names mean")
@@ -100,46 +111,49 @@ def _seed(options: argparse.Namespace) -> int:
     if options.event_log and not options.event_log.is_file():
         msg = f"there is no event log {options.event_log}"
         raise UsageError(msg)
-    with Progress("seeding") as progress:
-        if options.event_log:
-            seeded = seed_event_log(org, options.event_log, options.target, seed=options.seed, progress=progress)
-        else:
-            seeded = seed_generated(org, events=options.events or EVENTS, seed=options.seed, progress=progress)
-    _say(f"{seeded.decisions:,} decisions, {seeded.events:,} events to find: {org}")
+    _say(later("seeding").make(options, EVENTS))
     return 0
 
 
 def _advance(options: argparse.Namespace) -> int:
     org = _existing(options.org)
-    with Progress("living through the days") as progress:
-        grown = advance(org, days=options.days, progress=progress)
-    if server := lifecycle.find("salesforce", org):
-        _set_clock(server, org)
-    days = f"{options.days} day" + ("s" if options.days > 1 else "")
-    _say(f"{days} later: {grown.decisions:,} new decisions, {grown.events:,} new events to find: {org}")
+    said = later("seeding").live(org, options.days)
+    if server := lifecycle.find("salesforce", org):  # it keeps a clock in its memory
+        shown = later("folder").clock(org).isoformat()
+        ask(server, org, "control", dict[str, Any], json.dumps({"clock": {"set": shown}}).encode())
+    _say(said)
     return 0
-
-
-def _set_clock(server: Running, org: Path) -> None:
-    """Set the clock that a running server keeps in its memory to the one of the org's folder."""
-    with Org.open(org) as opened:
-        shown = opened.clock.now()
-    body = json.dumps({"clock": {"set": shown.isoformat()}}).encode()
-    request = urllib.request.Request(f"{server.url}/__localcloud__/control", body)  # noqa: S310 - our own address
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
-        pass
 
 
 def _up(options: argparse.Namespace) -> int:
     org = _existing(options.org)
-    _say(lifecycle.BANNER)
-    running = start_both(org, options.salesforce_port, options.snowflake_port)
-    for server in running:
+    scenario: Path | None = options.scenario
+    script = later("script").text(scenario) if scenario else b""
+
+    def tell(server: Running) -> None:
+        if options.tls and server.name == "salesforce" and server.scheme != "https":
+            msg = f"the Salesforce server of {org} runs already, without TLS: `localcloud down --org {org}` stops it"
+            raise UsageError(msg)
         word = "started" if server.started_here else "runs already"
         _say(f"{server.name:<10} {server.url}  {word}, process {server.pid}, log {org}/run/{server.name}.log")
-    usual = running[0].port == SALESFORCE_PORT and running[1].port == SNOWFLAKE_PORT
+        if server.pubsub:
+            _say(f"{'pubsub':<10} {server.pubsub}  {'TLS' if server.scheme == 'https' else 'plaintext'}")
+            _say(f"{'page':<10} {server.url}/")
+        if server.proxy:
+            _say(f"{'proxy':<10} http://{server.proxy}")
+        if server.scheme == "https":
+            _say(f"{'trust':<10} {org}/tls/ca.pem")
+
+    _say(lifecycle.BANNER)
+    service = lifecycle.salesforce(
+        org, pubsub_port=options.pubsub_port, proxy_port=options.proxy_port, tls=options.tls, scenario=scenario
+    )
+    salesforce, snowflake = _start(org, service, options.salesforce_port, options.snowflake_port, tell)
+    if scenario and not salesforce.started_here:
+        ask(salesforce, org, "scenario", dict[str, Any], script)
+    usual = (salesforce.url, snowflake.port) == (f"http://{lifecycle.HOST}:{SALESFORCE_PORT}", SNOWFLAKE_PORT)
     if not usual or org.resolve() != DEMO_ORG.resolve():  # otherwise meltano.yml says the same
-        for name, value in meltano_environment(org, SCHEMA, *running).items():
+        for name, value in meltano_environment(org, SCHEMA, salesforce, snowflake).items():
             _say(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -152,11 +166,17 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    org = _existing(options.org)
-    found = {name: lifecycle.find(name, org) for name in SERVERS}
-    for name, server in found.items():
-        _say(f"{name:<10} {f'{server.url}, process {server.pid}' if server else 'not running'}")
-    return 0 if all(found.values()) else 1
+    return status.run(_existing(options.org), SERVERS)
+
+
+def _act(options: argparse.Namespace) -> int:
+    _existing(options.org)
+    return act.run(options)
+
+
+def _journal(options: argparse.Namespace) -> int:
+    _existing(options.org)
+    return journal.run(options)
 
 
 def _sql(options: argparse.Namespace) -> int:
@@ -182,14 +202,31 @@ def start_both(org: Path, salesforce_port: int = 0, snowflake_port: int = 0) -> 
     Raises:
         LifecycleError: One of them could not be started.
     """
-    warehouse = lifecycle.snowflake(org)
-    first = lifecycle.start(lifecycle.salesforce(org), org, port=salesforce_port)
+    return _start(org, lifecycle.salesforce(org), salesforce_port, snowflake_port)
+
+
+def _start(
+    org: Path,
+    service: lifecycle.Service,
+    salesforce_port: int,
+    snowflake_port: int,
+    tell: Callable[[Running], None] = lambda _server: None,
+) -> tuple[Running, Running]:
+    """Start both servers side by side, and say of each when it is ready; if one fails, none stays."""
+    services = ((service, salesforce_port), (lifecycle.snowflake(org), snowflake_port))
+    before = {one.name: lifecycle.find(one.name, org) for one, _ in services}
     try:
-        return first, lifecycle.start(warehouse, org, port=snowflake_port)
+        first, second = [lifecycle.begin(one, org, port=port) for one, port in services]
+        salesforce = first.ready()
+        tell(salesforce)
+        snowflake = second.ready()
+        tell(snowflake)
     except BaseException:
-        if first.started_here:
-            lifecycle.stop(first.name, org)
+        for name, found in before.items():
+            if found is None:
+                lifecycle.stop(name, org)
         raise
+    return salesforce, snowflake
 
 
 def meltano_environment(org: Path, schema: str, salesforce: Running, snowflake: Running) -> dict[str, str]:

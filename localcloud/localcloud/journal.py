@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import islice
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -14,7 +19,8 @@ class Request(msgspec.Struct, frozen=True):
     `number` counts from 1; `kind` names the sort of request (`query`, `describe`, ...); `at` is the service's
     own clock (fixed-width UTC text); `query` is the decoded statement of a query request; `rows` the records
     in the answer; `client` what the caller says it is; `bytes` the size of the body before compression;
-    `api_calls` what it cost of the quota; `parts` the queries inside a composite request.
+    `api_calls` what it cost of the quota; `parts` the queries inside a composite request; `fault` the faults
+    that struck it (`fail 503`, `drop`, ...; status 0: nothing was answered).
     """
 
     number: int
@@ -30,6 +36,7 @@ class Request(msgspec.Struct, frozen=True):
     api_calls: int = 0
     duration_ms: float = 0.0
     parts: tuple[str, ...] = ()
+    fault: str | None = None
 
 
 class JournalPage(msgspec.Struct, frozen=True):
@@ -58,6 +65,12 @@ class Journal:
         self.total = 0
         self.api_calls = 0
         self.rows = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener after each request, in whichever thread; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def add(self, request: Request) -> None:
         """Note a request; its number is given here."""
@@ -68,15 +81,23 @@ class Journal:
             self._status[str(request.status)] += 1
             self._kind[request.kind] += 1
             self._ring.append(msgspec.structs.replace(request, number=self.total))
+        for listener in tuple(self._listeners):
+            listener()
 
     def requests(self, after: int = 0) -> list[Request]:
         """The kept requests with a number above `after`, oldest first."""
         with self._lock:
-            return [request for request in self._ring if request.number > after]
+            first = self.total - len(self._ring)
+            return list(islice(self._ring, max(after - first, 0), None))
 
     def page(self, after: int = 0) -> JournalPage:
         """The kept requests above `after`, with the totals."""
         requests = self.requests(after)
+        return JournalPage(self.total, self.api_calls, self.rows, dict(self._status), dict(self._kind), requests)
+
+    def newest(self, count: int) -> JournalPage:
+        """The newest requests, the last one first, with the totals."""
+        requests = self.requests(max(self.total - count, 0))[::-1]
         return JournalPage(self.total, self.api_calls, self.rows, dict(self._status), dict(self._kind), requests)
 
     def clear(self) -> None:

@@ -42,10 +42,12 @@ class Service:
     Attributes:
         name: `salesforce` or `snowflake`; also the stem of its files under `DIR/run`.
         command: The program and its arguments, without port and ready file.
+        ports: Further ports that it wants, by the name of the option that sets them; 0 is any.
     """
 
     name: str
     command: tuple[str, ...]
+    ports: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +59,48 @@ class Running:
         pid: Its process id.
         port: The port it listens on, on 127.0.0.1.
         started_here: Whether this call started it (false: it was running already).
+        scheme: `http`, or `https` where it speaks TLS.
+        pubsub: Where it serves the Pub/Sub API, for example `127.0.0.1:8182`, if it does.
+        proxy: Where its proxy for clients that hard-code Salesforce's hosts listens, if it has one.
     """
 
     name: str
     pid: int
     port: int
     started_here: bool = False
+    scheme: str = "http"
+    pubsub: str | None = None
+    proxy: str | None = None
 
     @property
     def url(self) -> str:
         """Its address, for example `http://127.0.0.1:8180`."""
-        return f"http://{HOST}:{self.port}"
+        return f"{self.scheme}://{HOST}:{self.port}"
 
 
-def salesforce(org: Path) -> Service:
-    """The mock org's server."""
-    command = (sys.executable, "-m", "localcloud.salesforce.server", "--org", str(org))
-    return Service("salesforce", command)
+def salesforce(
+    org: Path,
+    *,
+    pubsub_port: int = 0,
+    proxy_port: int | None = None,
+    tls: bool = False,
+    scenario: Path | None = None,
+) -> Service:
+    """The mock org's server.
+
+    Args:
+        org: The org's folder.
+        pubsub_port: Where it serves the Pub/Sub API; 0 takes any free port.
+        proxy_port: Where its proxy listens; None: it has none.
+        tls: Whether it speaks TLS, by the org's own authority.
+        scenario: A file that says what happens when.
+    """
+    command = [sys.executable, "-m", "localcloud.salesforce.server", "--org", str(org)]
+    command += ["--pubsub-port", str(pubsub_port)]
+    command += [] if proxy_port is None else ["--proxy-port", str(proxy_port)]
+    command += ["--tls"] if tls else []
+    command += ["--scenario", str(scenario)] if scenario else []
+    return Service("salesforce", tuple(command), (("pubsub", pubsub_port), ("proxy", proxy_port or 0)))
 
 
 def snowflake(org: Path) -> Service:
@@ -128,15 +155,29 @@ def start(
     Raises:
         LifecycleError: The port is taken, or the server ended or did not answer in time.
     """
+    return begin(service, org, port=port).ready(patience_s=patience_s, clock=clock, sleep=sleep)
+
+
+def begin(service: Service, org: Path, *, port: int = 0) -> Starting:
+    """Start a server without waiting for it, or find the one that runs already.
+
+    Args:
+        service: What to start.
+        org: The org's folder; `org/run` gets the log, the lock and the ready file.
+        port: Where to listen on 127.0.0.1; 0 takes any free port.
+
+    Raises:
+        LifecycleError: The port is taken.
+    """
     files = _Files(org, service.name)
     files.folder.mkdir(parents=True, exist_ok=True)
-    deadline = clock() + patience_s
     with files.locked() as lock:
         if lock is None:
-            return _wait_until_ready(files, None, deadline, clock, sleep)
+            return Starting(files, None)
         _reap()
-        if port:
-            _require_free(port, service.name)
+        for name, wanted in ((service.name, port), *service.ports):
+            if wanted:
+                _require_free(wanted, name)
         files.ready.unlink(missing_ok=True)
         with files.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own programs
@@ -150,7 +191,34 @@ def start(
         _children[process.pid] = process
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{process.pid}\n".encode(), 0)
-    return _wait_until_ready(files, process, deadline, clock, sleep)
+    return Starting(files, process)
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A server that has been started, here or before."""
+
+    _files: _Files
+    _process: subprocess.Popen[bytes] | None
+
+    def ready(
+        self,
+        *,
+        patience_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Running:
+        """Wait until it accepts connections.
+
+        Args:
+            patience_s: How long to wait for it, in seconds.
+            clock: Monotonic seconds.
+            sleep: Waits for so many seconds.
+
+        Raises:
+            LifecycleError: It ended, or did not answer in time.
+        """
+        return _wait_until_ready(self._files, self._process, clock() + patience_s, clock, sleep)
 
 
 def find(name: str, org: Path) -> Running | None:
@@ -161,8 +229,10 @@ def find(name: str, org: Path) -> Running | None:
     with files.locked() as lock:
         if lock is not None:
             return None
-        pid, port = files.read_pid(), files.read_port()
-    return Running(name, pid, port) if pid and port else None
+        pid, address = files.read_pid(), files.read_address()
+    if not pid or not address:
+        return None
+    return Running(name, pid, address.port, False, address.scheme, address.pubsub, address.proxy)
 
 
 def stop(
@@ -194,6 +264,14 @@ def stop(
             asked = True
         _reap()
         sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    port: int
+    scheme: str
+    pubsub: str | None
+    proxy: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +313,18 @@ class _Files:
         text = self.lock.read_text(encoding="utf-8").strip()
         return int(text) if text.isdigit() else None
 
-    def read_port(self) -> int | None:
-        """The port in the ready file, once it is written whole."""
+    def read_address(self) -> _Address | None:
+        """What the ready file says, once it is written whole: the address first, then what else there is."""
         try:
-            text = self.ready.read_text(encoding="utf-8").strip()
+            first, *others = self.ready.read_text(encoding="utf-8").strip().split("\n")
         except FileNotFoundError:
             return None
-        port = text.rpartition(":")[2]
-        return int(port) if port.isdigit() else None
+        port = first.rpartition(":")[2]
+        if not port.isdigit():
+            return None
+        named = dict(line.split(" ", 1) for line in others if " " in line)
+        pubsub = next((line for line in others if " " not in line), None)
+        return _Address(int(port), named.get("scheme", "http"), pubsub, named.get("proxy"))
 
     def last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -258,10 +340,11 @@ def _wait_until_ready(
     sleep: Callable[[float], None],
 ) -> Running:
     while clock() < deadline:
-        port = files.read_port()
+        address = files.read_address()
         pid = files.read_pid()
-        if port and pid and _accepts(port):
-            return Running(files.name, pid, port, started_here=process is not None)
+        if address and pid and _accepts(address.port):
+            here = process is not None
+            return Running(files.name, pid, address.port, here, address.scheme, address.pubsub, address.proxy)
         if process is not None and process.poll() is not None:
             _reap()
             msg = f"the {files.name} server ended at once: {files.last_words()} (log: {files.log})"

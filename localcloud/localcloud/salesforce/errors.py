@@ -11,10 +11,19 @@ class ApiError(Exception):
         code: Salesforce's `errorCode`.
         message: Salesforce's `message`.
         headers: Further headers of the answer, such as Retry-After.
+        fields: The fields that a refused record is refused for; None where no record is meant.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        fields: tuple[str, ...] | None = None,
+    ) -> None:
         super().__init__(message)
+        self.fields = fields
         self.status = status
         self.code = code
         self.message = message

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
 from localcloud.salesforce.errors import ApiError
+from localcloud.salesforce.limits import API_REQUESTS, MAXIMA, LimitControl, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_struck: ContextVar[list[str]] = ContextVar("_struck")
+Struck = TypeVar("Struck", bound="Trap")
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collects the names of the faults that strike meanwhile, also in threads that are awaited."""
+    names: list[str] = []
+    token = _struck.set(names)
+    try:
+        yield names
+    finally:
+        _struck.reset(token)
+
+
+def note(fault: str) -> None:
+    """Say that a fault strikes the request that is being answered."""
+    names = _struck.get(None)
+    if names is not None:
+        names.append(fault)
 
 
 class Trap(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,10 +68,15 @@ class Trap(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Failure(Trap, forbid_unknown_fields=True):
-    """Answers with an error status; `retry_after` in seconds becomes a header."""
+    """Answers with an error status; `retry_after` in seconds becomes a header.
 
-    status: int = 503
+    `code` and `message` replace the usual ones of the status.
+    """
+
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
     retry_after: int | None = None
+    code: str | None = None
+    message: str | None = None
 
     def error(self) -> ApiError:
         """The answer."""
@@ -53,13 +86,41 @@ class Failure(Trap, forbid_unknown_fields=True):
             502: ("BAD_GATEWAY", "Bad Gateway"),
         }.get(self.status, ("SERVER_UNAVAILABLE", "We are temporarily unable to process your request"))
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return ApiError(self.status, code, message, headers)
+        return ApiError(self.status, self.code or code, self.message or message, headers)
+
+
+class Delay(Trap, forbid_unknown_fields=True, kw_only=True):
+    """Keeps a request waiting for `seconds` before anything else happens to it."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Cut(Trap, forbid_unknown_fields=True):
-    """Ends the connection: before the answer (`drop`) or in the middle of its body (`truncate`)."""
+    """Spoils the connection, by default before any answer.
 
-    mode: Literal["drop", "truncate"] = "drop"
+    `drop` closes it, `reset` ends it with a TCP reset, `hang` never answers and holds it until the client goes
+    or the server stops; all three may let `after_bytes` bytes of the body through first. `truncate` promises
+    the whole body and closes after a part of it; `shorten` sends a part and says that this is all: both send
+    `after_bytes`, or else half of it.
+    """
+
+    mode: Literal["drop", "truncate", "reset", "hang", "shorten"] = "drop"
+    after_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+    @property
+    def before_answer(self) -> bool:
+        """Whether the request is never carried out."""
+        return self.after_bytes is None and self.mode in {"drop", "reset", "hang"}
+
+    def part(self, body: bytes) -> bytes:
+        """What of the body is sent."""
+        return body[: len(body) // 2 if self.after_bytes is None else self.after_bytes]
+
+
+class Pad(Trap, forbid_unknown_fields=True):
+    """Makes a JSON answer at least `bytes` long, with blanks at its end; the data stays what it is."""
+
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=512 * 2**20)] = 5 * 2**20
 
 
 class Switches:
@@ -67,26 +128,57 @@ class Switches:
 
     Attributes:
         latency_ms: Added to each data request.
-        quota_max: API calls that the org may make in a day.
-        quota_used: Those it made.
+        spent: API calls that were made since the start.
         forbidden_objects: Objects that the user may not see.
         forbidden_fields: Fields that the user may not see, as `Object.Field`.
     """
 
-    def __init__(self) -> None:
-        self.quota_max = 100_000
-        self.quota_used = 0
+    def __init__(self, usage: Usage | None = None) -> None:
+        self._usage = usage or Usage()
+        self.spent = 0
+        self._lock = Lock()
         self.reset()
 
     def reset(self) -> None:
         """Turn all switches off; what was spent stays spent."""
         self.latency_ms = 0.0
         self.failures: list[Failure] = []
+        self.delays: list[Delay] = []
         self.cuts: list[Cut] = []
+        self.pads: list[Pad] = []
         self.timeouts: list[Trap] = []
+        self.expiries: list[Trap] = []
+        self._expired: set[str] = set()
         self.forbidden_objects: set[str] = set()
         self.forbidden_fields: set[str] = set()
-        self.quota_max = 100_000
+        self.quota_max = MAXIMA[API_REQUESTS]
+
+    @property
+    def quota_max(self) -> int:
+        """API calls that the org may make in 24 hours."""
+        return self._usage.maximum(API_REQUESTS)
+
+    @quota_max.setter
+    def quota_max(self, calls: int) -> None:
+        self._usage.apply({API_REQUESTS: LimitControl(max=calls)})
+
+    @property
+    def quota_used(self) -> int:
+        """API calls of the last 24 hours of the org's clock."""
+        return int(self._usage.used(API_REQUESTS))
+
+    @quota_used.setter
+    def quota_used(self, calls: int) -> None:
+        self._usage.apply({API_REQUESTS: LimitControl(used=calls)})
+
+    def delay(self, text: str, *, data: bool = False) -> float:
+        """How long a request is to wait, in seconds; `data` requests also meet the general latency."""
+        seconds = sum(one.seconds for one in self._all(self.delays, text))
+        if data:
+            seconds += self.latency_ms / 1000
+        if seconds:
+            note(f"delay {seconds:g} s")
+        return seconds
 
     def check_failure(self, text: str) -> None:
         """Raise the failure that a request meets, if any.
@@ -94,13 +186,42 @@ class Switches:
         Raises:
             ApiError: The failure.
         """
-        for failure in self.failures:
-            if failure.strikes(text):
-                raise failure.error()
+        failure = self._first(self.failures, text)
+        if failure is not None:
+            note(f"fail {failure.status}")
+            raise failure.error()
 
-    def cut(self, text: str) -> Literal["drop", "truncate"] | None:
-        """How the connection of a request is to end, if it is."""
-        return next((cut.mode for cut in self.cuts if cut.strikes(text)), None)
+    def cut(self, text: str) -> Cut | None:
+        """How the connection of a request is to be spoilt, if it is."""
+        cut = self._first(self.cuts, text)
+        if cut is not None:
+            note(cut.mode)
+        return cut
+
+    def pad(self, text: str, body: bytes) -> bytes:
+        """The body of a JSON answer, made longer where that is asked for."""
+        pad = self._first(self.pads, text)
+        if pad is None:
+            return body
+        note(f"pad {pad.bytes}")
+        return body.ljust(pad.bytes)
+
+    def check_locator(self, text: str, locator: str) -> None:
+        """Raise when the cursor behind a locator is to have expired; it stays so.
+
+        Args:
+            text: The request.
+            locator: The last part of its path, `<cursor>-<row>`.
+
+        Raises:
+            ApiError: 400 INVALID_QUERY_LOCATOR.
+        """
+        cursor = locator.partition("-")[0]
+        if self._first(self.expiries, text) is not None:
+            self._expired.add(cursor)
+        if cursor in self._expired:
+            note("expire_locator")
+            raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
 
     def check_timeout(self, statement: str) -> None:
         """Raise when a query is to run too long.
@@ -108,7 +229,8 @@ class Switches:
         Raises:
             ApiError: 400 QUERY_TIMEOUT.
         """
-        if any(trap.strikes(statement) for trap in self.timeouts):
+        if self._first(self.timeouts, statement) is not None:
+            note("query_timeout")
             raise ApiError(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
 
     def spend(self) -> None:
@@ -117,6 +239,15 @@ class Switches:
         Raises:
             ApiError: 403 REQUEST_LIMIT_EXCEEDED, there is none left.
         """
-        if self.quota_used >= self.quota_max:
+        if not self._usage.take(API_REQUESTS):
+            note("quota")
             raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-        self.quota_used += 1
+        self.spent += 1
+
+    def _first(self, traps: Sequence[Struck], text: str) -> Struck | None:
+        with self._lock:
+            return next((trap for trap in traps if trap.strikes(text)), None)
+
+    def _all(self, traps: Sequence[Struck], text: str) -> list[Struck]:
+        with self._lock:
+            return [trap for trap in traps if trap.strikes(text)]

@@ -57,8 +57,14 @@ class _Greatest(_Least):
         return one > other
 
 
+def _fold(text: str | None) -> str | None:
+    """A text without regard to case, also outside of ASCII, for which SQLite has no collation."""
+    return None if text is None else text.casefold()
+
+
 def register(db: sqlite3.Connection) -> None:
-    """Give a connection the functions `decimal_sum`, `decimal_avg`, `decimal_min`, `decimal_max`."""
+    """Give a connection the functions `decimal_sum`, `decimal_avg`, `decimal_min`, `decimal_max` and `fold`."""
+    db.create_function("fold", 1, _fold, deterministic=True)
     # typeshed wants step(int) and finalize() -> int; SQLite passes and takes any stored value
     db.create_aggregate("decimal_sum", 1, _Sum)  # type: ignore[arg-type]
     db.create_aggregate("decimal_avg", 1, _Average)  # type: ignore[arg-type]

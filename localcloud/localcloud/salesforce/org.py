@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localcloud.clock import OrgClock
+from localcloud.salesforce import ledger
+from localcloud.salesforce.columns import Insertion, columnar
 from localcloud.salesforce.functions import register
 from localcloud.salesforce.ids import make_id
+from localcloud.salesforce.keys import write_keys
 from localcloud.salesforce.schema import OBJECTS
 from localcloud.salesforce.sobject import Schema, SObject
 from localcloud.salesforce.storage import HIDDEN_DELETED, converter, create_statements, instant_text
@@ -54,17 +57,21 @@ class Org:
         schema: The objects it has.
         settings: Its name, id and log-in.
         db: The connection, for the rooms that compile and run queries.
+        lock: Held while something is written through that connection.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, clock: OrgClock) -> None:
         self.path = path
         self.db = db
+        self.lock = threading.RLock()
         self.clock = clock
         register(db)
+        ledger.create(db)
         kept = dict(db.execute("SELECT key, value FROM settings"))
         self.settings = msgspec.json.decode(kept["org"], type=OrgSettings)
         self._objects = msgspec.json.decode(kept["schema"], type=list[SObject])
         self.schema = Schema(self._objects)
+        self._series: dict[str, tuple[str, int]] = {}
         self._ordinals = {sobject.name: n for n, sobject in enumerate(self._objects)}
 
     @classmethod
@@ -92,7 +99,7 @@ class Org:
         path.mkdir(parents=True, exist_ok=True)
         if (path / "org.sqlite").exists():
             raise FileExistsError(f"{path} holds an org already")
-        _write_keys(path)
+        write_keys(path)
         settings = OrgSettings(name, make_id("00D", 62**8 + number), CLIENT_ID, USERNAME, make_id("005", 0))
         db = _connect(path)
         with db:
@@ -130,7 +137,7 @@ class Org:
 
     def _keep_clock(self) -> None:
         def keep() -> None:
-            with self.db:
+            with self.lock, self.db:
                 self.db.execute(
                     "INSERT OR REPLACE INTO settings VALUES ('clock_offset', ?)", (repr(self.clock.offset_seconds),)
                 )
@@ -156,9 +163,20 @@ class Org:
         Raises:
             KeyError: There is no such object.
         """
-        found = self._sobject(sobject)
+        prefix, first = self._series.get(sobject) or self._new_series(sobject)
+        return make_id(prefix, first + n)
+
+    def series(self) -> dict[str, tuple[str, int]]:
+        """Of each object its key prefix and what is added to the n of its n-th id: enough to make ids elsewhere."""
+        names = [sobject.name for sobject in self.schema]
+        return {name: self._series.get(name) or self._new_series(name) for name in names}
+
+    def _new_series(self, name: str) -> tuple[str, int]:
+        """The key prefix of an object, and the number of its first id."""
+        found = self._sobject(name)
         shared = found.key_prefix == "017"
-        return make_id(found.key_prefix, n + (self._ordinals[found.name] * 62**9 if shared else 0))
+        series = self._series[name] = (found.key_prefix, self._ordinals[found.name] * 62**9 if shared else 0)
+        return series
 
     def load(self, sobject: str, rows: Iterable[Mapping[str, object]], *, visible_at: datetime | None = None) -> int:
         """Put rows in, all or none; returns how many.
@@ -176,31 +194,35 @@ class Org:
         """
         found = self._sobject(sobject)
         visible = None if visible_at is None else int(visible_at.timestamp() * 1000)
-        marks = ", ".join("?" * (len(_columns(found)) + 1))
-        names = ", ".join(f'"{name}"' for name in (*_columns(found), "_visible_at"))
-        insert = f'INSERT INTO "{found.name}" ({names}) VALUES ({marks})'
+        insert = Insertion(found.name, [*_columns(found), "_visible_at"])
+        convert = columnar(found)
         count = 0
-        with self.db:
-            for batch in _batches(self._tuples(found, rows, visible)):
-                self.db.executemany(insert, batch)
+        with self.lock, self.db:
+            fill = self._filler(found)
+            source = iter(rows)
+            while batch := list(islice(source, _BATCH)):
+                full = fill.all(batch)
+                try:
+                    values = convert(full, visible)
+                except ValueError:
+                    values = self._tuples(found, full, visible)
+                insert(self.db, values)
                 count += len(batch)
         return count
 
     def _tuples(
         self, sobject: SObject, rows: Iterable[Mapping[str, object]], visible: int | None
     ) -> Iterator[tuple[Stored, ...]]:
-        plan: list[tuple[str, Convert]] = [(field.name, converter(field)) for field in sobject.fields]
+        plan: list[tuple[str, Convert]] = [(field.name, converter(field)) for field in sobject.stored_fields]
         known = {name for name, _ in plan} | {HIDDEN_DELETED}
         hidden = HIDDEN_DELETED not in {name for name, _ in plan}
-        fill = self._filler(sobject)
         for row in rows:
             if not known.issuperset(row):
                 raise ValueError(f"{sobject.name} has no field {', '.join(sorted(set(row) - known))}")
-            full = fill(row)
             try:
-                values = [convert(full.get(name)) for name, convert in plan]
+                values = [convert(row.get(name)) for name, convert in plan]
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{sobject.name} {full.get('Id')}: {error}") from error
+                raise ValueError(f"{sobject.name} {row.get('Id')}: {error}") from error
             if hidden:
                 values.append(int(bool(row.get(HIDDEN_DELETED))))
             values.append(visible)
@@ -219,9 +241,9 @@ class Org:
             KeyError: The org has no such object.
         """
         found = self._sobject(sobject)
-        cursor = "CreatedDate" if "createddate" in found.by_name else "SystemModstamp"
+        cursor = next(name for name in ("CreatedDate", "SystemModstamp", "LoginTime") if name.lower() in found.by_name)
         milliseconds = f'strftime(\'%s\', substr("{cursor}", 1, 19)) * 1000 + substr("{cursor}", 21, 3)'
-        with self.db:
+        with self.lock, self.db:
             return self.db.execute(
                 f'UPDATE "{found.name}" SET "_visible_at" = {milliseconds} + ? '
                 f'WHERE "{cursor}" >= ? AND "{cursor}" < ?',
@@ -259,7 +281,15 @@ class _Filler:
             field
             for field in sobject.fields
             if field.name in {"CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp"}
+            and not field.nillable  # a setup change of Salesforce's own has no user
         ]
+
+    def all(self, rows: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+        """Complete rows; the same ones where nothing is missing."""
+        for name in ("Id", *(field.name for field in self._audit)):
+            if None in [row.get(name) for row in rows]:
+                return [self(row) for row in rows]
+        return rows
 
     def __call__(self, row: Mapping[str, object]) -> Mapping[str, object]:
         missing = [field for field in self._audit if row.get(field.name) is None]
@@ -281,19 +311,8 @@ class _Filler:
 
 
 def _columns(sobject: SObject) -> list[str]:
-    names = [field.name for field in sobject.fields]
+    names = [field.name for field in sobject.stored_fields]
     return names if HIDDEN_DELETED in names else [*names, HIDDEN_DELETED]
-
-
-def _batches(rows: Iterator[tuple[Stored, ...]]) -> Iterator[list[tuple[Stored, ...]]]:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -302,14 +321,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA cache_size = -65536")
     return db
-
-
-def _write_keys(path: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    for file, content in (("jwt.key", private), ("jwt.pub", public)):
-        (path / file).touch(mode=0o600)
-        (path / file).write_bytes(content)

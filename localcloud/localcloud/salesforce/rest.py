@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from localcloud.salesforce import composite, describe
+from localcloud.salesforce import blobs, composite, describe
+from localcloud.salesforce.actions import Actions
+from localcloud.salesforce.bulk.api import BulkApi
 from localcloud.salesforce.errors import ApiError
 from localcloud.salesforce.queries import PAGE_ROWS, SMALLEST_PAGE, Queries
+from localcloud.salesforce.records import RecordRequests
+from localcloud.salesforce.replication import Replication
+from localcloud.salesforce.tooling import Tooling
+from localcloud.salesforce.tuning import Tuning
 from localcloud.salesforce.wire import Answer, Call, error_body
 
 if TYPE_CHECKING:
@@ -21,18 +27,33 @@ _VERSION = re.compile(r"v(\d{1,3})\.(\d)")
 _BATCH_SIZE = re.compile(r"batchSize\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
+class _Identified(msgspec.Struct):
+    """The id of a record."""
+
+    id: str = msgspec.field(name="Id")
+
+
 class Api:
     """Answers `/services/data/vXX.X/...` for a user who is logged in.
 
     Args:
         org: The org.
         switches: What the user may not see, what is to go wrong.
+        tuning: Limits, and how queries and Bulk jobs behave.
+        actions: What changes records; by default nobody hears of changes.
     """
 
-    def __init__(self, org: Org, switches: Switches) -> None:
+    def __init__(
+        self, org: Org, switches: Switches, tuning: Tuning | None = None, actions: Actions | None = None
+    ) -> None:
+        self._records = RecordRequests(actions or Actions(org), lambda: self.schema)
+        self._replication = Replication(org)
         self._org = org
         self._switches = switches
-        self._queries = Queries(org)
+        self._tuning = tuning or Tuning(org.clock.now_ms)
+        self._queries = Queries(org, self._tuning.query)
+        self._bulk = BulkApi(org, self._tuning)
+        self._tooling = Tooling(org)
         self._seen: tuple[frozenset[str], Schema] = (frozenset(), org.schema)
 
     @property
@@ -43,6 +64,11 @@ class Api:
             reduced = self._org.schema.without(self._switches.forbidden_objects, self._switches.forbidden_fields)
             self._seen = (forbidden, reduced)
         return self._seen[1]
+
+    def close(self) -> None:
+        """Stop what runs beside the calls."""
+        self._bulk.close()
+        self._tooling.close()
 
     def answer(self, call: Call) -> Answer:
         """The answer to a call; errors of the API are answers too."""
@@ -63,14 +89,37 @@ class Api:
                 self._switches.check_timeout(locator)
                 page = self._queries.more(locator, version)
                 return Answer(200, page.body, page.rows)
-            case ["composite"], "POST":
-                return composite.composite(call.body, lambda one: self._nested(call, one))
-            case ["composite", "batch"], "POST":
-                return composite.batch(call.body, self._switches.spend, lambda one: self._nested(call, one))
+            case ["jobs", "query", *below], _:
+                return self._bulk.answer(below, call, version, self.schema)
+            case ["composite"] | ["composite", "batch"], "POST":
+                return self._composite(steps, call)
+            case ["composite", "sobjects"] | ["sobjects", _, *_], "POST" | "PATCH" | "DELETE":
+                return self._change(steps, call, version)
             case ["composite", *_], "GET":
                 raise ApiError(405, "METHOD_NOT_ALLOWED", "HTTP Method 'GET' not allowed. Allowed are POST")
             case _, "GET":
-                return Answer(200, self._metadata(steps, call, version))
+                return self._read(steps, call, version)
+        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.method}' not allowed. Allowed are HEAD,GET")
+
+    def _composite(self, steps: list[str], call: Call) -> Answer:
+        if steps == ["composite"]:
+            return composite.composite(call.body, lambda one: self._nested(call, one))
+        return composite.batch(call.body, self._switches.spend, lambda one: self._nested(call, one))
+
+    def _change(self, steps: list[str], call: Call, version: float) -> Answer:
+        """The answer to a request that makes, changes or deletes records."""
+        origin = _origin(call, version)
+        match steps, call.method:
+            case ["composite", _], "DELETE":
+                return self._records.delete_all(call, origin)
+            case ["composite", _], _:
+                return self._records.save_all(call, origin)
+            case [_, name], "POST":
+                return self._records.create(self._sobject(name, version), call, origin)
+            case [_, name, record], "PATCH":
+                return self._records.update(self._sobject(name, version), record, call, origin)
+            case [_, name, record], "DELETE":
+                return self._records.delete(self._sobject(name, version), record, origin)
         raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.method}' not allowed. Allowed are HEAD,GET")
 
     def _nested(self, outer: Call, inner: Call) -> Answer:
@@ -85,23 +134,44 @@ class Api:
         self._switches.check_timeout(statement)
         asked = _BATCH_SIZE.search(call.headers.get("sforce-query-options", ""))
         rows = min(max(int(asked.group(1)), SMALLEST_PAGE), PAGE_ROWS) if asked else PAGE_ROWS
-        page = self._queries.run(statement, self.schema, version, all_rows=all_rows, page_rows=rows)
+        if self._tooling.asks(statement):
+            page = self._tooling.run(statement, self.schema, version)
+        else:
+            page = self._queries.run(statement, self.schema, version, all_rows=all_rows, page_rows=rows)
         return Answer(200, page.body, page.rows)
+
+    def _read(self, steps: list[str], call: Call, version: float) -> Answer:
+        match steps:
+            case ["tooling", *below]:
+                return self._tooling.answer(below, call, self.schema, version)
+            case ["sobjects", name, "deleted" | "updated" as which]:
+                log = self._replication.deleted if which == "deleted" else self._replication.updated
+                found = log(self._sobject(name, version), call.parameter("start"), call.parameter("end"))
+                return Answer(200, msgspec.json.encode(found))
+            case ["sobjects", name, record, field]:
+                return self._blob(self._sobject(name, version), record, field, version)
+        return Answer(200, self._metadata(steps, call, version))
+
+    def _blob(self, sobject: SObject, record: str, field: str, version: float) -> Answer:
+        found = msgspec.json.decode(self._record(sobject, record, "Id", version), type=_Identified)
+        content = blobs.body(self._org, sobject, found.id, field)
+        return Answer(200, content, headers={"Content-Type": blobs.CONTENT_TYPE})
 
     def _metadata(self, steps: list[str], call: Call, version: float) -> bytes:
         match steps:
             case []:
                 return describe.resources(version)
             case ["limits"]:
-                return describe.limits(self._switches.quota_max, self._switches.quota_used)
+                return self._tuning.usage.document()
             case ["sobjects"]:
-                return describe.describe_global(self.schema, version)
+                return describe.describe_global(self._tooling.with_metadata(self.schema), version)
             case ["sobjects", name]:
-                return describe.describe_basic(self._sobject(name), version)
+                return describe.describe_basic(self._sobject(name, version), version)
             case ["sobjects", name, "describe"]:
-                return describe.describe(self._sobject(name), self.schema, version)
+                schema = self._tooling.with_metadata(self.schema)
+                return describe.describe(self._sobject(name, version), schema, version)
             case ["sobjects", name, record]:
-                return self._record(self._sobject(name), record, call.parameter("fields"), version)
+                return self._record(self._sobject(name, version), record, call.parameter("fields"), version)
         raise _not_found()
 
     def _record(self, sobject: SObject, record: str, fields: str | None, version: float) -> bytes:
@@ -110,7 +180,10 @@ class Api:
             raise _not_found()
         statement = f"SELECT {names} FROM {sobject.name} WHERE Id = '{record}'"
         try:
-            page = self._queries.run(statement, self.schema, version, all_rows=False)
+            if self.schema.get(sobject.name) is None:
+                page = self._tooling.run(statement, self.schema, version)
+            else:
+                page = self._queries.run(statement, self.schema, version, all_rows=False)
         except ApiError as error:
             if error.code == "INVALID_QUERY_FILTER_OPERATOR":
                 raise _not_found() from error
@@ -119,11 +192,17 @@ class Api:
             raise _not_found()
         return page.body[page.body.index(b"[") + 1 : -2]
 
-    def _sobject(self, name: str) -> SObject:
-        found = self.schema.get(name)
-        if found is None:
+    def _sobject(self, name: str, version: float) -> SObject:
+        found = self._tooling.with_metadata(self.schema).get(name)
+        if found is None or found.since > version:
             raise _not_found()
         return found
+
+
+def _origin(call: Call, version: float) -> str:
+    """What change events call the origin of a change made by a request."""
+    client = call.headers.get("sforce-call-options", "").partition("client=")[2].partition(",")[0].strip()
+    return f"com/salesforce/api/rest/{version:.1f}" + (f";client={client}" if client else "")
 
 
 def _not_found() -> ApiError:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from localcloud.salesforce.ids import to_18
-from localcloud.salesforce.sobject import DECIMAL_TYPES, ID_TYPES
+from localcloud.salesforce.sobject import COMPOUND_TYPES, DECIMAL_TYPES, ID_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def converter(field: Field) -> Convert:
 
 def json_of(type_: str, column: str, *, nillable: bool = True) -> str:
     """SQL for the JSON text of a value of a describe type; never NULL."""
-    if type_ in DECIMAL_TYPES or type_ in {"int", "anyType"}:
+    if type_ in DECIMAL_TYPES or type_ in COMPOUND_TYPES or type_ in {"int", "anyType"}:
         return f"coalesce({column},'null')"
     if type_ == "boolean":
         return f"iif({column},'true','false')"
@@ -129,11 +129,26 @@ def json_of(type_: str, column: str, *, nillable: bool = True) -> str:
     return f"json_quote({column})"
 
 
+def _compound(field: Field, sobject: SObject) -> str:
+    """SQL of a column that shows other columns as one JSON object, or nothing where all are empty."""
+    parts = {part.name.removeprefix(field.name.removesuffix("Address")): part for part in sobject.parts(field.name)}
+    pairs = [
+        f"'{name[0].lower()}{name[1:]}'," + (f'json("{part.name}")' if part.type in DECIMAL_TYPES else f'"{part.name}"')
+        for name, part in sorted(parts.items())
+    ]
+    names = [f'"{part.name}"' for part in parts.values()]
+    value = f"iif(coalesce({','.join(names)}) IS NULL,NULL,json_object({','.join(pairs)}))"
+    return f'"{field.name}" TEXT GENERATED ALWAYS AS ({value}) VIRTUAL'
+
+
 def create_statements(sobject: SObject) -> list[str]:
     """SQL that makes the table and indexes of an object."""
     names = [field.name for field in sobject.fields]
     columns = []
     for field in sobject.fields:
+        if field.type in COMPOUND_TYPES:
+            columns.append(_compound(field, sobject))
+            continue
         kind = "INTEGER" if field.type in {"boolean", "int"} else "TEXT"
         columns.append(f'"{field.name}" {kind}' + (" NOT NULL" if field.name == "Id" else ""))
     if HIDDEN_DELETED not in names:
@@ -146,6 +161,6 @@ def create_statements(sobject: SObject) -> list[str]:
     statements += [
         f'CREATE INDEX "{sobject.name}_{field.name}" ON "{sobject.name}" ("{field.name}")'
         for field in sobject.fields
-        if field.name in {"CreatedDate", "SystemModstamp"} or field.child_relationship
+        if field.name in {"CreatedDate", "LoginTime", "SystemModstamp"} or field.child_relationship
     ]
     return statements

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import time
@@ -230,3 +232,84 @@ def serve() -> Iterator[Callable[..., Client]]:
             return stack.enter_context(Client(stack.enter_context(serve_in_thread(org, **options)), verify=verify))
 
         yield start
+
+
+class Bulk:
+    """Bulk query jobs of a caller."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def ask(self, statement: str, version: str = "60.0", **asked: object) -> requests.Response:
+        """The answer to the creation of a job."""
+        body = {"operation": "query", "query": statement} | asked
+        url = f"{self.client.server.url}/services/data/v{version}/jobs/query"
+        return self.client.http.post(url, json=body, timeout=30)
+
+    def create(self, statement: str, **asked: Any) -> str:
+        """The id of a new job."""
+        answer = self.ask(statement, **asked)
+        assert answer.status_code == 200, answer.text
+        key: str = answer.json()["id"]
+        return key
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A request below `jobs/query/`."""
+        url = f"{self.client.server.url}/services/data/v60.0/jobs/query/{path}"
+        return self.client.http.request(method, url, timeout=30, **options)
+
+    def poll(self, key: str) -> dict[str, Any]:
+        """What a job says of itself."""
+        found: dict[str, Any] = self.call("GET", key).json()
+        return found
+
+    def ended(self, key: str) -> dict[str, Any]:
+        """What a job says when it has ended."""
+        deadline = time.monotonic() + 60
+        while (found := self.poll(key))["state"] not in {"JobComplete", "Failed", "Aborted"}:
+            assert time.monotonic() < deadline, found
+        return found
+
+    def results(self, key: str, **parameters: object) -> requests.Response:
+        """One set of results."""
+        return self.call("GET", f"{key}/results", params=parameters)
+
+    def sets(self, key: str, **parameters: object) -> list[requests.Response]:
+        """All sets of results, following the locators."""
+        found = [self.results(key, **parameters)]
+        while (locator := found[-1].headers["Sforce-Locator"]) != "null":
+            found.append(self.results(key, **parameters, locator=locator))
+        return found
+
+    def rows(self, statement: str, **asked: Any) -> list[dict[str, str]]:
+        """The rows of a statement, read as CSV."""
+        key = self.create(statement, **asked)
+        assert self.ended(key)["state"] == "JobComplete", self.poll(key)
+        found: list[dict[str, str]] = []
+        for answer in self.sets(key):
+            found += csv.DictReader(io.StringIO(answer.content.decode(), newline=""))
+        return found
+
+
+@pytest.fixture(scope="session")
+def client_of() -> type[Client]:
+    """A logged-in client of a server that the test starts itself."""
+    return Client
+
+
+@pytest.fixture(scope="session")
+def jobs_of() -> type[Bulk]:
+    """Bulk query jobs of a client."""
+    return Bulk
+
+
+@pytest.fixture(scope="module")
+def shared_client(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a known org that the tests of a module share: they ask for what changes nothing."""
+    path = shutil.copytree(filled, tmp_path_factory.mktemp("shared") / "org")
+    with (
+        Org.open(path, clock=OrgClock(NOW, real=stopped)) as org,
+        serve_in_thread(org) as server,
+        Client(server) as client,
+    ):
+        yield client
