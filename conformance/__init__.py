@@ -1,0 +1,1 @@
+"""Strangers' clients against the mock org: `make conformance`."""

@@ -1,0 +1,1 @@
+"""SOQL against its corpus: a fuzzer, and a comparison with parsers that nobody here wrote."""
