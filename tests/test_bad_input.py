@@ -23,6 +23,7 @@ from tests.certificates import PrivateCa
 from tests.harness import Json, TapRun, config_for, discover, run_tap, select, take, tap_command
 
 Serve = Callable[..., Running]
+NO_KEY = {"private_key_path": None}
 
 
 def assert_one_sentence(run: TapRun, code: int, *words: str) -> None:
@@ -64,6 +65,13 @@ def test_a_key_that_the_app_does_not_know_is_a_login_error(serve: Serve, small_o
         ({"api_version": "sixty"}, ("api_version",)),
         ({"opportunity_changes_from": "both"}, ("opportunity_changes_from",)),
         ({"quota_percent_total": 150}, ("quota_percent_total",)),
+        ({"auth_flow": "client_credentials"}, ("client_secret", "client_credentials")),
+        ({"refresh_token": "5Aep861x"}, ("refresh_token", "auth_flow")),
+        (
+            {"auth_flow": "refresh_token", "refresh_token_path": "/no/such/kept", "username": None} | NO_KEY,
+            ("refresh_token_path", "folder"),
+        ),
+        ({"auth_flow": "username_password", "login_api": "soap", "password": "hush-hush"} | NO_KEY, ("client_id",)),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

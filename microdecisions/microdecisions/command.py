@@ -18,6 +18,7 @@ from microdecisions.errors import InterruptedRunError, MicroDecisionError
 from microdecisions.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from singer_sdk import Tap, Target
@@ -30,14 +31,27 @@ _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
 _PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
 
 
-def run_plugin(plugin: type[Tap | Target]) -> NoReturn:
-    """Run a plugin's command line and leave: 0 complete, 1 error, 2 configuration, 3 quota ceiling, 4 gap written."""
+def run_plugin(
+    plugin: type[Tap | Target], commands: Mapping[str, Callable[[], click.Command]] | None = None
+) -> NoReturn:
+    """Run a plugin's command line and leave: 0 complete, 1 error, 2 configuration, 3 quota ceiling, 4 gap written.
+
+    Args:
+        plugin: The plugin.
+        commands: Makes of the commands that it has beside being a plugin, by the word that comes first.
+    """
     logger = logging.getLogger(plugin.name)
     logging.raiseExceptions = False  # a signal that comes while a line is logged prints no traceback; the flag is set
     try:
         command = plugin.cli  # sets up logging, whose handlers the redaction goes on
         redaction.install()
-        code = command.main(standalone_mode=False)
+        arguments, name = sys.argv[1:], None
+        if commands and arguments and arguments[0] in commands:
+            command, name = commands[arguments[0]](), f"{plugin.name} {arguments[0]}"
+            del arguments[0]
+        elif commands:
+            command.epilog = f"Further commands: {', '.join(f'{plugin.name} {word} --help' for word in commands)}"
+        code = command.main(arguments, prog_name=name, standalone_mode=False)
     except MicroDecisionError as error:
         sentence, code = str(error), error.exit_code
     except click.ClickException as error:

@@ -12,6 +12,7 @@
       IncompleteReadError             exit 1   rows read and rows counted differ, after all tries
       InterruptedRunError             exit 1   SIGINT or SIGTERM; state is valid, run again
       QuotaCeilingError               exit 3   a ceiling for API calls is reached; state is kept
+      TimeCeilingError                exit 3   `max_run_seconds` are over; state is kept
       GapError                        exit 4   a `gap` event was written; the next run is green
 
 Every message is one sentence or two for a person: what is wrong, where, what to do. It never holds a secret or the
@@ -36,6 +37,7 @@ __all__ = [
     "QueryTimeoutError",
     "QuotaCeilingError",
     "SalesforceError",
+    "TimeCeilingError",
     "UnreachableError",
 ]
 
@@ -115,6 +117,12 @@ class InterruptedRunError(MicroDecisionError):
 
 class QuotaCeilingError(MicroDecisionError):
     """A ceiling for API calls is reached; the state is kept."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class TimeCeilingError(MicroDecisionError):
+    """`max_run_seconds` are over before everything is read; the state is kept."""
 
     exit_code: ClassVar[int] = 3
 

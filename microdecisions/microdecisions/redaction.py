@@ -9,6 +9,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Secrets:
-    """Values that are blanked wherever they appear, as they are or URL- or JSON-encoded. Thread-safe."""
+    """Values that are blanked wherever they appear, as they are or encoded for a URL, JSON or XML. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,7 +79,14 @@ def _forms(value: str) -> Iterable[str]:
     parts = [value, value.strip(), *(line.strip() for line in value.splitlines() if len(line) >= _SHORTEST_LINE)]
     for part in parts:
         if len(part) >= _SHORTEST_SECRET:
-            yield from (part, quote(part, safe=""), quote_plus(part), json.dumps(part)[1:-1], repr(part)[1:-1])
+            yield from (
+                part,
+                quote(part, safe="", errors="replace"),
+                quote_plus(part, errors="replace"),
+                json.dumps(part)[1:-1],
+                repr(part)[1:-1],
+            )
+            yield escape(part)  # in XML
 
 
 known_secrets = Secrets()

@@ -95,16 +95,24 @@ class TryAgainError(Exception):
         retry_after: seconds that the server asked to wait.
         met: the host has answered before in this run.
         final: do not try again: a second arrival would do harm.
+        unknown: the request may have done its work all the same.
     """
 
     def __init__(
-        self, error: MicroDecisionError, *, retry_after: float | None = None, met: bool = True, final: bool = False
+        self,
+        error: MicroDecisionError,
+        *,
+        retry_after: float | None = None,
+        met: bool = True,
+        final: bool = False,
+        unknown: bool = False,
     ) -> None:
         super().__init__(str(error))
         self.error = error
         self.retry_after = retry_after
         self.met = met
         self.final = final
+        self.unknown = unknown
 
 
 class Patience:
@@ -146,6 +154,16 @@ class Patience:
         """Raise `InterruptedRunError` when the run should end."""
         if self._stop is not None and self._stop.is_set():
             raise InterruptedRunError
+
+    def wait(self, seconds: float) -> float:
+        """Pause for half of some seconds up to all of them, as chance has it; returns how long.
+
+        Raises:
+            InterruptedRunError: the stop flag is set.
+        """
+        delay = seconds * (1 + self._clocks.random()) / 2
+        self._pause(delay)
+        return delay
 
     def _next_delay(self, failure: TryAgainError, tries: int, started: float) -> float:
         policy, error = self._policy, failure.error

@@ -12,8 +12,8 @@ import msgspec
 from microdecisions.answers import Verdict, answer_error, judge, read_problem, where
 from microdecisions.errors import LoginError, SalesforceError, UnreachableError
 from microdecisions.limits import LimitInfo, Usage, check_ceilings, parse_limit_info
-from microdecisions.login import LoginAnswer, LoginFlow, LoginRequest, Token, access_token_flow, jwt_bearer_flow
-from microdecisions.redaction import known_secrets
+from microdecisions.login import LoginAnswer, LoginRequest, Token, passing_problem
+from microdecisions.logins import login_of
 from microdecisions.retries import (
     Clocks,
     Patience,
@@ -23,7 +23,7 @@ from microdecisions.retries import (
     parse_http_date,
     parse_retry_after,
 )
-from microdecisions.tokens import TokenKeeper, run_flow
+from microdecisions.tokens import TokenKeeper
 from microdecisions.transport import Request, Response, Transport, TransportFault
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
+    from microdecisions.login import Exchange
     from microdecisions.settings import LoginSettings
 
 __all__ = ["Clocks", "Response", "RetryPolicy", "SalesforceSession", "StopFlag", "Usage", "open_session"]
@@ -53,7 +54,7 @@ def open_session(
     """Make a session that logs in at its first use.
 
     Args:
-        settings: checked login settings; the private key is read here.
+        settings: checked login settings; the private key is read here, and a login on its way out is warned of.
         stop: when it is set, pauses end and further calls are refused with `InterruptedRunError`.
         client_name: shown in Salesforce's logs (`Sforce-Call-Options`, `User-Agent`).
         policy: how often and how long to try again.
@@ -62,29 +63,21 @@ def open_session(
     Raises:
         ConfigurationError: the private key cannot be read or used.
     """
-    known_secrets.add(settings.access_token, settings.private_key)
     clocks = clocks or Clocks()
+    patience = Patience(policy or RetryPolicy(), clocks, stop)
     return SalesforceSession(
         settings,
-        flow=_flow_of(settings, clocks.now),
+        log_in=login_of(settings, patience, client_name=client_name, now=clocks.now),
         transport=Transport(
             ca_bundle=settings.ca_bundle,
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
             user_agent=client_name,
         ),
-        patience=Patience(policy or RetryPolicy(), clocks, stop),
+        patience=patience,
         clocks=clocks,
         client_name=client_name,
     )
-
-
-def _flow_of(settings: LoginSettings, now: Callable[[], datetime]) -> Callable[[], LoginFlow]:
-    """What starts a login flow; started again for each try, so that each signs a fresh assertion."""
-    if settings.auth_flow == "access_token":
-        return lambda: access_token_flow(settings, now)
-    key = settings.signing_key()
-    return lambda: jwt_bearer_flow(settings, key, now)
 
 
 class SalesforceSession:
@@ -99,14 +92,14 @@ class SalesforceSession:
         self,
         settings: LoginSettings,
         *,
-        flow: Callable[[], LoginFlow],
+        log_in: Callable[[Exchange], Token],
         transport: Transport,
         patience: Patience,
         clocks: Clocks,
         client_name: str = CLIENT_NAME,
     ) -> None:
         self._settings = settings
-        self._flow = flow
+        self._login = log_in
         self._transport = transport
         self._patience = patience
         self._clocks = clocks
@@ -288,28 +281,24 @@ class SalesforceSession:
         error = UnreachableError(
             f"The Salesforce host {address.hostname} {fault.reason}: check {setting}the network and the proxy."
         )
-        raise TryAgainError(error, met=met, final=fault.sent and not repeatable)
+        raise TryAgainError(error, met=met, final=fault.sent and not repeatable, unknown=fault.sent)
 
     def _log_in(self) -> Token:
-        token = self._patience.persist(
-            lambda: run_flow(self._flow(), self._login_exchange), "the login", self._count_retry
-        )
+        token = self._patience.persist(lambda: self._login(self._login_exchange), "the login", self._count_retry)
         self._count(logins=1)
         return token
 
     def _login_exchange(self, asked: LoginRequest) -> LoginAnswer:
         headers = dict(asked.headers)
         authorization = headers.pop("Authorization", None)
-        request = Request(
-            method=asked.method, url=asked.url, data=asked.form, headers=headers, authorization=authorization
-        )
+        data = asked.form if asked.xml is None else asked.xml
+        request = Request(method=asked.method, url=asked.url, data=data, headers=headers, authorization=authorization)
         response = self._send(request, login=True)
-        status = response.status_code
-        problem = read_problem(response.body)
-        if judge(status, problem) is Verdict.RETRY or (status >= 400 and "retry your request" in problem.message):
-            error = answer_error(status, problem, where(asked.method, asked.url))
-            raise TryAgainError(error, retry_after=self._retry_after(response))
-        return LoginAnswer(status, response.body)
+        answer = LoginAnswer(response.status_code, response.body)
+        error = passing_problem(asked, answer)
+        if error is not None:
+            raise TryAgainError(error, retry_after=self._retry_after(response), unknown=answer.status >= 500)
+        return answer
 
     def _address(self, target: str, token: Token) -> str:
         if target.startswith("/"):

@@ -12,7 +12,7 @@ from microdecisions.redaction import known_secrets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microdecisions.login import LoginAnswer, LoginFlow, LoginRequest, Token
+    from microdecisions.login import Exchange, LoginFlow, Token
 
 __all__ = ["Lease", "TokenKeeper", "run_flow"]
 
@@ -90,7 +90,7 @@ class TokenKeeper:
         return self._lease
 
 
-def run_flow(flow: LoginFlow, exchange: Callable[[LoginRequest], LoginAnswer]) -> Token:
+def run_flow(flow: LoginFlow, exchange: Exchange) -> Token:
     """Drive a login flow to its token, sending each of its requests by `exchange`."""
     asked = next(flow)
     while True:

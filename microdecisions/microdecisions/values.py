@@ -19,7 +19,7 @@ from microdecisions import timestamps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Number", "RawValue", "canonical", "canonical_number", "page_decoder"]
+__all__ = ["Number", "RawValue", "canonical", "canonical_number", "converter", "page_decoder"]
 
 
 class Number(str):
@@ -65,22 +65,39 @@ def canonical(value: RawValue, data_type: str | None) -> str | None:
         value: As decoded from JSON by `page_decoder`, or the text of a CSV cell.
         data_type: The row's `DataType` or the field's type, in any letter case; None when unknown.
     """
-    if value is None or value == "":
+    return converter(data_type)(value)
+
+
+@lru_cache(maxsize=256)
+def converter(data_type: str | None) -> Callable[[RawValue], str | None]:
+    """Make `canonical` for one data type, for loops over many rows."""
+    convert = _conversion(data_type)
+
+    def canonical_text(value: RawValue) -> str | None:
+        if type(value) is not str:
+            return _canonical_json(value)
+        if convert is None or not value:
+            return value or None
+        try:
+            return convert(value)
+        except ValueError:
+            return value
+
+    return canonical_text
+
+
+def _canonical_json(value: RawValue) -> str | None:
+    """A value whose kind JSON tells: null, a boolean, a number."""
+    if value is None:
         return None
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    convert = _conversion(data_type) if type(value) is str else canonical_number
-    if convert is None:
-        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     try:
-        return convert(str(value))
+        return canonical_number(str(value))
     except ValueError:
         return str(value)
 
 
-@lru_cache(maxsize=256)
 def _conversion(data_type: str | None) -> Callable[[str], str] | None:
     """What makes text of this type canonical; None where it stays as it is."""
     kind = (data_type or "").lower()

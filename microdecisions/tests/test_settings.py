@@ -45,7 +45,13 @@ def test_schema_is_flat_with_type_arrays_titles_and_defaults() -> None:
         assert declared["description"], name
         assert declared["type"][-1] == "null", name
     properties = schema["properties"]
-    assert properties["auth_flow"]["enum"] == ["access_token", "jwt_bearer"]
+    assert properties["auth_flow"]["enum"] == [
+        "access_token",
+        "client_credentials",
+        "jwt_bearer",
+        "refresh_token",
+        "username_password",
+    ]
     assert properties["auth_flow"]["default"] == "jwt_bearer"
     assert properties["quota_percent_run"]["type"] == ["integer", "null"]
     assert (properties["quota_percent_run"]["minimum"], properties["quota_percent_run"]["maximum"]) == (1, 100)
@@ -62,7 +68,15 @@ def test_schema_is_flat_with_type_arrays_titles_and_defaults() -> None:
 def test_schema_marks_secrets_and_nothing_else() -> None:
     properties = json_schema(LoginSettings)["properties"]
     secrets = {name for name, declared in properties.items() if declared.get("secret")}
-    assert secrets == {"client_id", "private_key", "access_token"}
+    assert secrets == {
+        "client_id",
+        "client_secret",
+        "password",
+        "security_token",
+        "private_key",
+        "refresh_token",
+        "access_token",
+    }
     assert {name for name, declared in properties.items() if declared.get("writeOnly")} == secrets
 
 
@@ -225,8 +239,8 @@ def test_a_wrong_key_is_told_in_one_sentence_without_the_key(key: Any, pem: str,
         ({**READY, "domain": "evil.com/"}, "My Domain name"),
         ({**READY, "api_version": "66"}, "must look like `66.0`"),
         ({**READY, "api_version": "66.0/../x"}, "must look like `66.0`"),
-        ({**READY, "auth_flow": "client_credentials"}, "must be one of `access_token`, `jwt_bearer`"),
-        ({**READY, "client_secret": "s3cret"}, "`client_secret` belongs to a login flow that this version does not"),
+        ({**READY, "auth_flow": "kerberos"}, "must be one of `access_token`, `client_credentials`, `jwt_bearer`, "),
+        ({**READY, "allow_org_change": True}, "`allow_org_change` is not known to this version"),
         (
             {**READY, "quota_percent_total": 0},
             "`quota_percent_total` must be a whole number, at least 1 and at most 100",

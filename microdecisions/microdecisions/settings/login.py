@@ -1,8 +1,7 @@
-"""Settings that all plugins share: Salesforce login and the use of its API, declared once."""
+"""The login settings: how to log in to Salesforce and how much of its API to use."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Mapping  # noqa: TC003  # msgspec evaluates annotations
@@ -12,26 +11,22 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from microdecisions.declaration import SECRET, Settings, json_schema, load, secret_names
+from microdecisions.declaration import SECRET, Settings
 from microdecisions.errors import ConfigurationError
 from microdecisions.keys import parse_private_key, read_key_file
+from microdecisions.settings import addresses, flows
+from microdecisions.token_file import TokenFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-__all__ = ["LoginSettings", "Settings", "is_loopback", "json_schema", "load", "origin_of", "secret_names"]
+__all__ = ["LoginSettings"]
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
 # Whole numbers: Meltano cannot pass a decimal setting that comes from the environment.
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 
-_NO_SUCH_FLOW = "belongs to a login flow that this version does not have: use `jwt_bearer` or `access_token`"
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_MY_DOMAIN = re.compile(
-    rf"({_LABEL}(?:\.(?!(?:my|com|force|lightning|salesforce)\b){_LABEL})?)(?:\.my)?(?:\.salesforce\.com)?"
-)
 _API_VERSION = re.compile(r"[1-9][0-9]{1,2}\.0")
-_COMMON = frozenset({"login", "test"})
 
 
 class LoginSettings(Settings, frozen=True, kw_only=True):
@@ -45,15 +40,16 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
     """
 
     reserved: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("client_secret", "password", "security_token", "refresh_token"), _NO_SUCH_FLOW),
         "allow_org_change": "is not known to this version: remove it",
     }
 
     auth_flow: Annotated[
-        Literal["jwt_bearer", "access_token"],
+        Literal["jwt_bearer", "client_credentials", "refresh_token", "username_password", "access_token"],
         Meta(
             title="Login flow",
-            description="How to log in: `jwt_bearer` signs with a private key; `access_token` uses a ready token.",
+            description="How to log in: `jwt_bearer` signs with a private key; `client_credentials` sends the app's "
+            "secret (My Domain only); `refresh_token` uses what a person authorised; `username_password` is on its way "
+            "out; `access_token` uses a ready token.",
         ),
     ] = "jwt_bearer"
     domain: Annotated[
@@ -86,9 +82,42 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
             extra_json_schema=SECRET,
         ),
     ] = None
-    username: Annotated[
-        str | None, Meta(title="Username", description="Salesforce username of the integration user.")
+    client_secret: Annotated[
+        str | None,
+        Meta(
+            title="Client secret",
+            description="Consumer secret of the app, for `client_credentials`, and for `refresh_token` and "
+            "`username_password` unless the app does not require it.",
+            extra_json_schema=SECRET,
+        ),
     ] = None
+    username: Annotated[
+        str | None,
+        Meta(
+            title="Username",
+            description="Salesforce username of the integration user, for `jwt_bearer` and `username_password`.",
+        ),
+    ] = None
+    password: Annotated[
+        str | None,
+        Meta(title="Password", description="The user's password, for `username_password`.", extra_json_schema=SECRET),
+    ] = None
+    security_token: Annotated[
+        str | None,
+        Meta(
+            title="Security token",
+            description="The user's security token, for `username_password` from outside the org's trusted networks.",
+            extra_json_schema=SECRET,
+        ),
+    ] = None
+    login_api: Annotated[
+        Literal["oauth", "soap"],
+        Meta(
+            title="Login API",
+            description="What takes the password of `username_password`: `oauth`, or `soap` for login() of the SOAP "
+            "API 64.0, which Salesforce retires in Summer '27.",
+        ),
+    ] = "oauth"
     private_key: Annotated[
         str | None,
         Meta(
@@ -99,6 +128,22 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
     ] = None
     private_key_path: Annotated[
         str | None, Meta(title="Private key file", description="Path of the PEM file, instead of `private_key`.")
+    ] = None
+    refresh_token: Annotated[
+        str | None,
+        Meta(
+            title="Refresh token",
+            description="The refresh token that the app got when a user authorised it, for `refresh_token`.",
+            extra_json_schema=SECRET,
+        ),
+    ] = None
+    refresh_token_path: Annotated[
+        str | None,
+        Meta(
+            title="Refresh token file",
+            description="A file of your own that keeps the newest refresh token where the app rotates them; it is "
+            "made and rewritten by each run, readable for its owner only.",
+        ),
     ] = None
     access_token: Annotated[
         str | None,
@@ -147,21 +192,21 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
     ] = 120
 
     def __post_init__(self) -> None:
-        self._check_addresses()
+        if self.login_url is not None:
+            addresses.origin_of(self.login_url, "login_url")
+        if self.instance_url is not None:
+            addresses.origin_of(self.instance_url, "instance_url")
+        addresses.my_domain(self.domain)
         if not _API_VERSION.fullmatch(self.api_version):
             raise ConfigurationError("Setting `api_version` must look like `66.0`.")
-        if self.auth_flow == "jwt_bearer":
-            self._check_jwt_bearer()
-        else:
-            self._check_access_token()
+        flows.check_flow(self)
 
     @property
     def login_origin(self) -> str:
         """Scheme and host that logins go to, without a trailing slash."""
         if self.login_url is not None:
-            return origin_of(self.login_url, "login_url")
-        name = _my_domain(self.domain)
-        return f"https://{name}.salesforce.com" if name in _COMMON else f"https://{name}.my.salesforce.com"
+            return addresses.origin_of(self.login_url, "login_url")
+        return addresses.login_origin(self.domain)
 
     @property
     def audience(self) -> str:
@@ -172,7 +217,7 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
         if self.jwt_audience is not None:
             return self.jwt_audience
         host = urlsplit(self.login_origin).hostname or ""
-        name = _my_domain(host if host.endswith(".salesforce.com") else self.domain)
+        name = addresses.my_domain(host if host.endswith(".salesforce.com") else self.domain)
         org, _, kind = name.partition(".")
         is_sandbox = name == "test" or "--" in org or kind in {"sandbox", "scratch"}
         return f"https://{'test' if is_sandbox else 'login'}.salesforce.com"
@@ -197,7 +242,7 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
         raise ConfigurationError("Setting `private_key` or `private_key_path` is missing.")
 
     def check_files(self) -> None:
-        """Read the private key and the CA bundle.
+        """Read the private key, the CA bundle and the file of the refresh token.
 
         Raises:
             ConfigurationError: one of them cannot be read or used.
@@ -206,79 +251,14 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
             self.signing_key()
         if self.ca_bundle is not None:
             _check_ca_bundle(self.ca_bundle)
+        if (file := self.token_file()) is not None:
+            file.check(self.refresh_token)
 
-    def _check_addresses(self) -> None:
-        if self.login_url is not None:
-            origin_of(self.login_url, "login_url")
-        if self.instance_url is not None:
-            origin_of(self.instance_url, "instance_url")
-        _my_domain(self.domain)
-
-    def _check_jwt_bearer(self) -> None:
-        for name in ("client_id", "username"):
-            if getattr(self, name) is None:
-                hint = ", or set `auth_flow` to `access_token`" if self.access_token is not None else ""
-                raise ConfigurationError(f"Setting `{name}` is missing: the login flow `jwt_bearer` needs it{hint}.")
-        if self.private_key is None and self.private_key_path is None:
-            raise ConfigurationError(
-                "A private key is missing: set `private_key_path` to its PEM file, or `private_key` to its text."
-            )
-        if self.private_key is not None and self.private_key_path is not None:
-            raise ConfigurationError("Settings `private_key` and `private_key_path` are both set: keep one of them.")
-        if self.instance_url is not None:
-            raise ConfigurationError(
-                "Setting `instance_url` only goes with `auth_flow` `access_token`: remove it, the login answers the "
-                "address; to log in somewhere else set `domain` or `login_url`."
-            )
-
-    def _check_access_token(self) -> None:
-        for name in ("access_token", "instance_url"):
-            if getattr(self, name) is None:
-                raise ConfigurationError(f"Setting `{name}` is missing: the login flow `access_token` needs it.")
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address means this machine: `localhost`, 127.0.0.0/8, `::1`."""
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def origin_of(url: str, setting: str) -> str:
-    """Scheme, host and port of an address; https, or http on this machine.
-
-    Raises:
-        ConfigurationError: it is no such address; the message names the setting and does not repeat the address.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or parts.scheme not in {"http", "https"} or not re.fullmatch(r"[A-Za-z0-9.:-]+", host):
-        raise ConfigurationError(f"Setting `{setting}` must be an address such as `https://acme.my.salesforce.com`.")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"Setting `{setting}` must not hold credentials: remove what stands before the `@`.")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigurationError(f"Setting `{setting}` must end after the host name: remove the path behind it.")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"Setting `{setting}` must begin with `https://`: http is for this machine only.")
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
-
-
-def _my_domain(domain: str) -> str:
-    """The name of a domain without `.my.salesforce.com`: `login`, `test`, `acme`, `acme--uat.sandbox`."""
-    match = _MY_DOMAIN.fullmatch(domain.strip().lower())
-    if match is None:
-        raise ConfigurationError(
-            "Setting `domain` must be `login`, `test` or a My Domain name such as `acme` or `acme--uat.sandbox`; "
-            "a whole address goes into `login_url`."
-        )
-    return match.group(1)
+    def token_file(self) -> TokenFile | None:
+        """The file that keeps the newest refresh token, if there is to be one."""
+        if self.refresh_token_path is None:
+            return None
+        return TokenFile(self.refresh_token_path, self.client_id or "")
 
 
 def _check_ca_bundle(path: str) -> None:
