@@ -148,7 +148,8 @@ class Server:
             ("rest_gzip", "rest", asked | {"gzip": True}),
             ("bulk", "bulk", asked | {"gzip": False}),
             ("bulk_gzip", "bulk", asked | {"gzip": True}),
-            ("events", "events", topic | {"url": self.url, "token": self.token}),
+            ("events", "events", topic | {"url": self.url, "token": self.token, "streams": 1}),
+            ("events_2_streams", "events", topic | {"url": self.url, "token": self.token, "streams": 2}),
         ):
             found[name] = self.read(kind, given)
             print(f"{name}: {found[name]}", flush=True)
@@ -203,7 +204,7 @@ def report(figures: dict[str, Any]) -> None:
     print("| | rows/s | rows per server CPU s | wanted |\n|---|---:|---:|---:|")
     seeded = figures["seed"]
     print(f"| seed | {seeded['rows_per_s']:,} | {seeded['rows_per_cpu_s']:,} | {FLOORS['seed']:,} |")
-    for name in ("rest", "rest_gzip", "bulk", "bulk_gzip", "events"):
+    for name in ("rest", "rest_gzip", "bulk", "bulk_gzip", "events", "events_2_streams"):
         one = figures[name]
         wanted = f"{FLOORS[name]:,}" if name in FLOORS else ""
         print(f"| {name} | {one['rows_per_s']:,} | {one['rows_per_server_cpu_s']:,} | {wanted} |")

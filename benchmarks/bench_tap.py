@@ -118,7 +118,7 @@ def start_server(work: Path) -> subprocess.Popen[bytes]:
         if server.poll() is not None or time.monotonic() > deadline:
             sys.exit("the mock org did not start")
         time.sleep(0.05)
-    url = f"http://{ready.read_text().strip()}"
+    url = f"http://{ready.read_text().split()[0]}"
     config = {
         "login_url": url,
         "client_id": CLIENT_ID,

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ API_VERSION = "62.0"
 MY_DOMAIN = "conformance.my"
 BULK_PAGE = 5_000
 START = "2020-01-01T00:00:00Z"
+DAMAGED = 100_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def checks() -> Iterator[Run]:
     name = "@jetstreamapp/soql-parser-js"
     command = [sys.executable, "-m", "conformance.soql.run"]
     yield Run(f"{name.partition('/')[2]} {parsers[name]} statements", partial(_script, command))
+    command = [sys.executable, "-m", "conformance.soql.fuzz", "--statements", str(DAMAGED)]
+    yield Run(f"localcloud {version('localcloud')} damaged statements", partial(_script, command))
 
 
 class SimpleSalesforce:
