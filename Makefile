@@ -82,8 +82,8 @@ typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
 	@for tests in microdecisions/tests tap-salesforce-temporal/tests localcloud/tests contract tests; do \
 	  .venv/bin/mypy $$tests || exit 1; done  # one by one: each folder has a conftest of its own
 
-bench-tap: setup  ## Rows per second of the tap beside the floor (ROWS=1000000)
-	@.venv/bin/python benchmarks/bench_tap.py $(if $(ROWS),--rows $(ROWS))
+bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airbyte-source-salesforce/.stamp  ## Speed of the tap beside floors and peers (ROWS=1000000)
+	@.venv/bin/python -m benchmarks.bench_tap $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
 bench-localcloud: setup  ## Speed of the mock org: seed, REST, Bulk, Pub/Sub (ROWS=2000000)
 	@.venv/bin/python benchmarks/bench_localcloud.py $(if $(ROWS),--rows $(ROWS))

@@ -1,9 +1,11 @@
-"""Rows per second of the tap over REST, beside the floor, on OpportunityFieldHistory rows of the mock org.
+"""Rows per second of the tap beside the floors and the peers, on OpportunityFieldHistory rows of the mock org.
 
     make bench-tap ROWS=1000000
 
-Everything in one run: the server is warmed first, floor and tap take turns, medians are printed, and the CPU of the
-server is reported beside. The last line is `RESULT {json}`; a table is kept in `benchmarks/RESULTS.md`.
+Everything in one run, over TLS: the server is warmed first, then floors, tap and peers take turns, ours three times and
+peers once each; the server's CPU is reported beside. Then the same with 80 ms added to every request and jobs that take
+3 s, and with five times as many rows to see whether memory stays flat (`--more`). The last line is `RESULT {json}`; a
+table is kept in `benchmarks/RESULTS.md` from a million rows on.
 """
 
 from __future__ import annotations
@@ -13,60 +15,87 @@ import json
 import multiprocessing
 import os
 import platform
-import re
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.contenders import OBJECT, ours, peers, without_proxies
+from benchmarks.measured import Contender, Figures, measure, median
+from conformance.place import Place, serve
 from localcloud.clock import OrgClock
-from localcloud.salesforce.org import CLIENT_ID, USERNAME, Org
-from microdecisions.session import open_session
-from tap_salesforce_temporal.settings import TapSettings
+from localcloud.salesforce.org import Org
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 RUNS = 3
-MARK = b'{"type":"RECORD"'
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One run of a process as a whole, start-up included."""
-
-    rows_per_s: float
-    rows_per_cpu_s: float
-    rss_mib: float
-    api_calls: int
+LATENCY_MS, JOB_SECONDS = 80, 3.0
 
 
 def main() -> None:
     """Seed, warm, measure, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        began = time.monotonic()
-        aside(seed, work, rows)
-        print(f"seeded {rows:,} rows in {time.monotonic() - began:.0f} s", flush=True)
-        server = start_server(work)
-        try:
-            figures, server_share = measure(work, rows)
-        finally:
-            server.terminate()
-            server.wait(30)
-    report(rows, figures, server_share)
+    parser.add_argument("--without-peers", action="store_true", help="only the floors and our tap")
+    parser.add_argument("--more", action="store_true", help="also five times as many rows, for the memory")
+    options = parser.parse_args()
+    without_proxies()
+    found = compared(options.rows, with_peers=not options.without_peers)
+    if options.more:
+        found["rss_mib_5m"] = memory_of_more(options.rows * 5)
+    report(options.rows, found)
+
+
+def compared(rows: int, *, with_peers: bool) -> dict[str, object]:
+    """All contenders on one org, as they are and with latency."""
+    with tempfile.TemporaryDirectory() as folder, made(Path(folder), rows) as place:
+        contenders = [*ours(place), *(peers(place) if with_peers else ())]
+        for contender in contenders[:4]:
+            timed(place, contender, rows)  # warms the server
+        figures: dict[str, object] = {one.name: asdict(several(place, one, rows)) for one in contenders}
+        place.control(latency_ms=LATENCY_MS, bulk={"delay_seconds": JOB_SECONDS})
+        figures["latency"] = {
+            one.name: asdict(timed(place, one, rows)) for one in contenders if "floor" not in one.name
+        }
+        return figures
+
+
+def memory_of_more(rows: int) -> dict[str, float]:
+    """Peak memory of our tap at another size."""
+    with tempfile.TemporaryDirectory() as folder, made(Path(folder), rows) as place:
+        return {one.name: timed(place, one, rows).rss_mib for one in ours(place) if one.name.startswith("ours")}
+
+
+def made(work: Path, rows: int) -> AbstractContextManager[Place]:
+    """An org with so many rows, served."""
+    began = time.monotonic()
+    aside(seed, work / "made", rows)
+    print(f"seeded {rows:,} rows in {time.monotonic() - began:.0f} s", flush=True)
+    return serve(work / "served", events=0, org=work / "made")
+
+
+def several(place: Place, contender: Contender, rows: int) -> Figures:
+    """Ours as often as it takes for a median, a peer once: it takes minutes."""
+    times = RUNS if contender.environment is None else 1
+    return median([timed(place, contender, rows) for _ in range(times)])
+
+
+def timed(place: Place, contender: Contender, rows: int) -> Figures:
+    """One run, with the API calls that the server counted."""
+    before = place.control()["quota_used"]
+    figures, _ = measure(contender, rows, place.work)
+    figures = replace(figures, api_calls=place.control()["quota_used"] - before)
+    print(f"{contender.name}: {figures}", flush=True)
+    return figures
 
 
 def aside(work: Callable[..., None], *arguments: object) -> None:
@@ -78,10 +107,10 @@ def aside(work: Callable[..., None], *arguments: object) -> None:
         sys.exit(f"{work.__name__} failed")
 
 
-def seed(work: Path, rows: int) -> None:
+def seed(folder: Path, rows: int) -> None:
     """Make the org."""
-    with Org.create(work / "org", clock=OrgClock(NOW)) as org:
-        org.load("OpportunityFieldHistory", history(org, rows))
+    with Org.create(folder, clock=OrgClock(NOW)) as org:
+        org.load(OBJECT, history(org, rows))
 
 
 def history(org: Org, rows: int) -> Iterator[dict[str, object]]:
@@ -108,126 +137,22 @@ def history(org: Org, rows: int) -> Iterator[dict[str, object]]:
         yield row | dict(zip(("Field", "DataType", "OldValue", "NewValue"), change, strict=True))
 
 
-def start_server(work: Path) -> subprocess.Popen[bytes]:
-    """Start the mock org and wait until it answers."""
-    ready = work / "ready"
-    command = [sys.executable, "-m", "localcloud.salesforce.server", "--org", str(work / "org"), "--port", "0"]
-    server = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not ready.exists() or not ready.read_text():
-        if server.poll() is not None or time.monotonic() > deadline:
-            sys.exit("the mock org did not start")
-        time.sleep(0.05)
-    url = f"http://{ready.read_text().split()[0]}"
-    config = {
-        "login_url": url,
-        "client_id": CLIENT_ID,
-        "username": USERNAME,
-        "private_key_path": str(work / "org" / "jwt.key"),
-    }
-    (work / "config.json").write_text(json.dumps(config))
-    (work / "pid").write_text(str(server.pid))
-    return server
-
-
-def measure(work: Path, rows: int) -> tuple[dict[str, Figures], float]:
-    """Warm the server, then let floor and tap take turns."""
-    config = json.loads((work / "config.json").read_text())
-    session = open_session(TapSettings(**config))
-    token = session.login()
-    asked = {"url": token.instance_url, "token": token.access_token, "api_version": session.api_version}
-    tap = Path(sys.executable).with_name("tap-salesforce-temporal")
-    catalog = work / "catalog.json"
-    found = json.loads(subprocess.check_output([tap, "--config", work / "config.json", "--discover"], text=True))
-    for stream in found["streams"]:
-        select = stream["tap_stream_id"] == "opportunity_field_history"
-        next(entry for entry in stream["metadata"] if entry["breadcrumb"] == [])["metadata"]["selected"] = select
-    catalog.write_text(json.dumps(found))
-    commands = {
-        "floor_rest": ([sys.executable, HERE / "floor.py"], json.dumps(asked)),
-        "ours_rest": ([tap, "--config", work / "config.json", "--catalog", catalog], ""),
-    }
-    results: dict[str, list[Figures]] = {name: [] for name in commands}
-    server_cpu, client_cpu = cpu_of(int((work / "pid").read_text())), 0.0
-    for turn in range(RUNS + 1):
-        for name, (command, given) in commands.items():
-            figures, used = run(command, given, rows, work)
-            if turn:  # the first turn warms the server
-                results[name].append(figures)
-                client_cpu += used
-                print(f"{name}: {figures}", flush=True)
-            else:
-                server_cpu = cpu_of(int((work / "pid").read_text()))
-    server_share = (cpu_of(int((work / "pid").read_text())) - server_cpu) / client_cpu
-    return {name: median(figures) for name, figures in results.items()}, server_share
-
-
-def run(command: list[object], given: str, rows: int, work: Path) -> tuple[Figures, float]:
-    """Run one process to its end and account for it."""
-    began = time.monotonic()
-    with (work / "log").open("w+") as log, (work / "given").open("w+") as source:
-        source.write(given)
-        source.seek(0)
-        process = subprocess.Popen(
-            [str(part) for part in command], stdin=source, stdout=subprocess.PIPE, stderr=log, env=os.environ
-        )
-        assert process.stdout is not None
-        delivered, tail = 0, b""
-        while block := process.stdout.read(1 << 20):
-            delivered += (tail + block).count(MARK)
-            tail = block[1 - len(MARK) :]
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - began
-        log.seek(0)
-        said = log.read()
-    if process.returncode or delivered != rows:
-        sys.exit(f"{command[0]} delivered {delivered} of {rows} rows, exit code {process.returncode}:\n{said[-2000:]}")
-    used = usage.ru_utime + usage.ru_stime
-    calls = re.search(r"Run: (\d+) API calls|\"calls\": (\d+)", said)
-    assert calls is not None
-    api_calls = int(calls.group(1) or calls.group(2))
-    return Figures(round(rows / seconds), round(rows / used), round(usage.ru_maxrss / 1024, 1), api_calls), used
-
-
-def median(runs: list[Figures]) -> Figures:
-    """The median of each figure."""
-    return Figures(
-        rows_per_s=statistics.median(figures.rows_per_s for figures in runs),
-        rows_per_cpu_s=statistics.median(figures.rows_per_cpu_s for figures in runs),
-        rss_mib=statistics.median(figures.rss_mib for figures in runs),
-        api_calls=int(statistics.median(figures.api_calls for figures in runs)),
-    )
-
-
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a running process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def report(rows: int, figures: dict[str, Figures], server_share: float) -> None:
+def report(rows: int, found: dict[str, object]) -> None:
     """Print the table, keep it, and end with the RESULT line."""
-    share = figures["ours_rest"].rows_per_cpu_s / figures["floor_rest"].rows_per_cpu_s
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     versions = f"tap-salesforce-temporal {version('tap-salesforce-temporal')}, singer-sdk {version('singer-sdk')}"
-    about = (
-        f"{machine}; {versions}; median of {RUNS}; whole processes, start-up included; mock org on the same machine "
-        f"({server_share:.2f} s of its CPU per second of the clients')."
-    )
+    latency = found["latency"]
+    assert isinstance(latency, dict)
     lines = [
-        f"## {datetime.now(UTC):%Y-%m-%d}: {rows:,} rows of OpportunityFieldHistory over REST",
+        f"## {datetime.now(UTC):%Y-%m-%d}: {rows:,} rows of {OBJECT}, over TLS",
         "",
-        about,
+        f"{machine}; {versions}; whole processes, start-up included; ours: median of {RUNS}; peers: one run.",
         "",
-        "| | rows/s | rows per CPU s | peak MiB | API calls |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {name} | {item.rows_per_s:,.0f} | {item.rows_per_cpu_s:,.0f} | {item.rss_mib} | {item.api_calls} |"
-            for name, item in figures.items()
-        ),
+        *table(item for item in found.items() if item[0] not in {"latency", "rss_mib_5m"}),
         "",
-        f"The tap does {share:.0%} of the floor's rows per CPU second.",
+        f"With {LATENCY_MS} ms added to every request and jobs of {JOB_SECONDS:.0f} s:",
+        "",
+        *table(latency.items()),
         "",
     ]
     print("\n".join(lines))
@@ -238,8 +163,19 @@ def report(rows: int, figures: dict[str, Figures], server_share: float) -> None:
         )
         head, _, rest = kept.partition("\n\n## ")
         results.write_text(f"{head.rstrip()}\n\n" + "\n".join(lines) + (f"\n## {rest}" if rest else ""))
-    result = {"rows": rows, **{name: asdict(item) for name, item in figures.items()}, "machine": machine}
-    print("RESULT", json.dumps(result))
+    print("RESULT", json.dumps({"rows": rows, **found, "machine": machine}))
+
+
+def table(items: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """Lines of a table of figures."""
+    yield "| | rows/s | rows per CPU s | peak MiB | API calls |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, item in items:
+        assert isinstance(item, dict)
+        yield (
+            f"| {name} | {item['rows_per_s']:,.0f} | {item['rows_per_cpu_s']:,.0f} | {item['rss_mib']} "
+            f"| {item['api_calls']} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Runnable comparisons; figures are ratios of one run, never asserted in tests."""

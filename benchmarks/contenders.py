@@ -1,0 +1,134 @@
+"""Who is timed: our tap by REST and by Bulk, the floors, and the peers, each in its own environment, unmodified."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measured import Contender
+from conformance.place import ENVIRONMENTS, Place
+from microdecisions.session import open_session
+from tap_salesforce_temporal.settings import TapSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+OBJECT, STREAM = "OpportunityFieldHistory", "opportunity_field_history"
+RECORD = b'{"type":"RECORD"'
+START = "2020-01-01T00:00:00Z"
+
+
+def ours(place: Place) -> Iterator[Contender]:
+    """The floors and our tap, one after the other for each API."""
+    config: dict[str, Any] = {
+        "login_url": place.url,
+        "client_id": place.client_id,
+        "username": place.username,
+        "private_key_path": str(place.folder / "jwt.key"),
+        "ca_bundle": str(place.folder / "tls" / "ca.pem"),
+    }
+    tap = Path(sys.executable).with_name("tap-salesforce-temporal")
+    (place.work / "config.json").write_text(json.dumps(config))
+    found = json.loads(subprocess.check_output([tap, "--config", place.work / "config.json", "--discover"], text=True))
+    for stream in found["streams"]:
+        root = next(entry for entry in stream["metadata"] if entry["breadcrumb"] == [])
+        root["metadata"]["selected"] = stream["tap_stream_id"] == STREAM
+    catalog = place.work / "catalog.json"
+    catalog.write_text(json.dumps(found))
+    for name, api in (("rest", "rest"), ("bulk2", "bulk2")):
+        yield Contender(f"floor_{name}", [sys.executable, HERE / "floor.py", name], RECORD, given=_session(config))
+        settings = place.work / f"config-{name}.json"
+        settings.write_text(json.dumps(config | {"api_type": api}))
+        yield Contender(f"ours_{name}", [tap, "--config", settings, "--catalog", catalog], RECORD)
+
+
+def _session(config: dict[str, Any]) -> str:
+    session = open_session(TapSettings(**config))
+    token = session.login()
+    asked = {"url": token.instance_url, "token": token.access_token, "api_version": session.api_version}
+    return json.dumps(asked | {"ca_bundle": config["ca_bundle"]})
+
+
+def peers(place: Place) -> Iterator[Contender]:
+    """The peers whose environments `make conformance` has set up."""
+    if (ENVIRONMENTS / "tap-salesforce").exists():
+        yield _singer(place)
+    if (ENVIRONMENTS / "airbyte-source-salesforce").exists():
+        yield _airbyte(place, "airbyte_full", "full_refresh")
+        yield _airbyte(place, "airbyte_incremental", "incremental")
+
+
+def _app(place: Place) -> dict[str, object]:
+    secrets = place.credentials
+    return {
+        "client_id": place.client_id,
+        "client_secret": secrets.client_secret,
+        "refresh_token": secrets.refresh_token,
+    }
+
+
+def _singer(place: Place) -> Contender:
+    name = "tap-salesforce"
+    tap = ENVIRONMENTS / name / "bin" / "tap-salesforce"
+    config, file = place.work / "singer.json", place.work / "singer-catalog.json"
+    config.write_text(
+        json.dumps(_app(place) | {"start_date": START, "api_type": "REST", "select_fields_by_default": "true"})
+    )
+    catalog = json.loads(_said(place, name, [tap, "--config", config, "--discover"]))
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] == OBJECT
+    file.write_text(json.dumps(catalog))
+    command = [tap, "--config", config, "--properties", file]
+    return Contender(
+        "singer_io_rest", command, b'{"type": "RECORD"', environment=place.environment(name), folder=_home(place, name)
+    )
+
+
+def _airbyte(place: Place, key: str, mode: str) -> Contender:
+    name = "airbyte-source-salesforce"
+    source = ENVIRONMENTS / name / "bin" / "source-salesforce"
+    config, catalog, state = (place.work / f"{key}-{what}.json" for what in ("config", "catalog", "state"))
+    criteria = [{"criteria": "exacts", "value": OBJECT}]
+    options: dict[str, object] = {"start_date": START, "is_sandbox": False, "auth_type": "Client"}
+    config.write_text(json.dumps(_app(place) | options | {"streams_criteria": criteria}))
+    said = _said(place, name, [source, "discover", "--config", config])
+    messages: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    found = next(message["catalog"]["streams"] for message in messages if message.get("type") == "CATALOG")
+    chosen = {"sync_mode": mode, "destination_sync_mode": "append", "cursor_field": ["CreatedDate"]}
+    streams = [{"stream": stream, **chosen, "primary_key": [["Id"]]} for stream in found if stream["name"] == OBJECT]
+    catalog.write_text(json.dumps({"streams": streams}))
+    state.write_text("[]")
+    command = [source, "read", "--config", config, "--catalog", catalog, "--state", state]
+    return Contender(key, command, b'"type":"RECORD"', environment=place.environment(name), folder=_home(place, name))
+
+
+def _home(place: Place, name: str) -> Path:
+    return place.work / "home" / name
+
+
+def _said(place: Place, name: str, command: list[object]) -> str:
+    environment = place.environment(name)
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        cwd=_home(place, name),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{name} does not start (exit code {done.returncode})")
+    return done.stdout
+
+
+def without_proxies() -> None:
+    """Our own clients go to the org without a proxy, whatever this shell's variables say."""
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        os.environ.pop(name, None)
