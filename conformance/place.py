@@ -20,7 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demo import check
+from demo import expected
 from localcloud.salesforce.cost import QuerySettings
 from localcloud.salesforce.login import Credentials, load_credentials
 from localcloud.salesforce.org import Org
@@ -95,18 +95,18 @@ class Place:
     def differs_from_truth(self, name: str) -> int:
         """How many rows of a history object the truth log does not tell of, or tells of otherwise.
 
-        The truth log was written before any row was, and demo/check.py reads it by its own rules.
+        The truth log was written before any row was, and demo/expected.py reads it by its own rules.
         """
-        stream = check.history_stream(name.removesuffix("FieldHistory").removesuffix("History"))
-        tracked = check.tracked_fields(self.folder)
-        told = check.expected_events(check.read_truth(self.folder / "truth.jsonl"), tracked)[stream]
+        stream = expected.history_stream(name.removesuffix("FieldHistory").removesuffix("History"))
+        tracked = expected.tracked_fields(self.folder)
+        told = expected.expected_events(expected.read_truth(self.folder / "truth.jsonl"), tracked)[stream]
         decided: Counter[tuple[object, ...]] = Counter()
-        for event, times in told.items():
+        for event, times in told.required.items():
             decided[event[1:3] + event[4:8]] += times
         parent = HISTORIES[name][0]
         stored: Counter[tuple[object, ...]] = Counter()
         for row in self.holds(name).values():
-            at, values = check.second(str(row["CreatedDate"])), (row["OldValue"], row["NewValue"])
+            at, values = expected.second(str(row["CreatedDate"])), (row["OldValue"], row["NewValue"])
             stored[at, row["CreatedById"], row[parent], row["Field"], *map(_canonical, values)] += 1
         return ((decided - stored) + (stored - decided)).total()
 

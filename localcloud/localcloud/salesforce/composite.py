@@ -1,4 +1,8 @@
-"""Several requests in one: `/composite` and `/composite/batch`."""
+"""Several requests in one: `/composite` and `/composite/batch`.
+
+Source: REST API Developer Guide, "Composite", "Composite Request Body", "allOrNone Parameters in Composite and
+Collections Requests" and "Composite Batch".
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,27 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from localcloud.salesforce.errors import ApiError
-from localcloud.salesforce.wire import Answer, Call
+from localcloud.salesforce.references import References
+from localcloud.salesforce.wire import Answer, Call, error_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from localcloud.salesforce.actions import Joint
 
     Run = Callable[[Call], Answer]
+    Together = Callable[[], AbstractContextManager[Joint]]
 
 _T = TypeVar("_T")
 _MOST_REQUESTS = 25
 _MOST_QUERIES = 5
+_ERRORS = 400
+_ROLLED_BACK = Answer(
+    400,
+    b'[{"errorCode":"PROCESSING_HALTED","message":"The transaction was rolled back since another operation in the '
+    b'same transaction failed."}]',
+)
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel"):
@@ -52,8 +67,16 @@ class Batch(msgspec.Struct, frozen=True, rename="camel"):
     halt_on_error: bool = False
 
 
-def composite(body: bytes, run: Run) -> Answer:
-    """Run up to 25 requests, at most 5 of them queries, at the price of one.
+def composite(body: bytes, run: Run, together: Together) -> Answer:
+    """Run up to 25 requests, at most 5 of them queries or collections, at the price of one.
+
+    A request may name values of earlier answers, as `@{referenceId.field}`; without such a value it is not run.
+    With `allOrNone` all of them are one transaction, which the first error takes back.
+
+    Args:
+        body: The request's.
+        run: Answers one request.
+        together: Makes what is run inside one transaction.
 
     Raises:
         ApiError: The body is not right, or there are too many.
@@ -62,32 +85,52 @@ def composite(body: bytes, run: Run) -> Answer:
     if len(asked.composite_request) > _MOST_REQUESTS:
         raise ApiError(400, "LIMIT_EXCEEDED", f"The number of subrequests exceeds the limit of {_MOST_REQUESTS}")
     queries = [part for part in asked.composite_request if _is_query(part.url)]
-    if len(queries) > _MOST_QUERIES:
+    if len(queries) + sum(_is_collection(part.url) for part in asked.composite_request) > _MOST_QUERIES:
         raise ApiError(400, "LIMIT_EXCEEDED", f"The number of query subrequests exceeds the limit of {_MOST_QUERIES}")
     if len({part.reference_id for part in asked.composite_request}) < len(asked.composite_request):
         raise ApiError(400, "INVALID_INPUT", "Duplicate referenceId")
-    answers = []
-    for part in asked.composite_request:
-        headers = {name.lower(): value for name, value in part.http_headers.items()}
-        answers.append(run(Call(part.method.upper(), part.url, headers, bytes(part.body))))
-    halted = asked.all_or_none and any(answer.status >= 400 for answer in answers)
-    documents = []
-    for part, answer in zip(asked.composite_request, answers, strict=True):
-        status, content = answer.status, answer.body
-        if halted and status < 400:
-            status = 400
-            content = b'[{"errorCode":"PROCESSING_HALTED","message":"The transaction was rolled back since another '
-            content += b'operation in the same transaction failed."}]'
-        documents.append(
-            {
-                "body": msgspec.Raw(content),
-                "httpHeaders": {},
-                "httpStatusCode": status,
-                "referenceId": part.reference_id,
-            }
-        )
+    if asked.all_or_none:
+        with together() as joint:
+            answers = _all_or_none(asked.composite_request, run, joint)
+    else:
+        known = References()
+        answers = [_answered(part, run, known) for part in asked.composite_request]
+    documents = [
+        {
+            "body": msgspec.Raw(answer.body or b"null"),
+            "httpHeaders": dict(answer.headers),
+            "httpStatusCode": answer.status,
+            "referenceId": part.reference_id,
+        }
+        for part, answer in zip(asked.composite_request, answers, strict=True)
+    ]
     encoded = msgspec.json.encode({"compositeResponse": documents})
     return Answer(200, encoded, sum(answer.rows for answer in answers), tuple(part.url for part in queries))
+
+
+def _all_or_none(parts: list[Part], run: Run, joint: Joint) -> list[Answer]:
+    """The answers of one transaction: after an error all others say that they were taken back."""
+    known = References()
+    answers: list[Answer] = []
+    for part in parts:
+        answer = _answered(part, run, known)
+        if answer.status >= _ERRORS:
+            joint.failed = True
+        if joint.failed:
+            return [*([_ROLLED_BACK] * len(answers)), answer, *([_ROLLED_BACK] * (len(parts) - len(answers) - 1))]
+        answers.append(answer)
+    return answers
+
+
+def _answered(part: Part, run: Run, known: References) -> Answer:
+    headers = {name.lower(): value for name, value in part.http_headers.items()}
+    try:
+        body = known.in_json(bytes(part.body).decode())
+        answer = run(Call(part.method.upper(), known.in_url(part.url), headers, body.encode()))
+    except ApiError as error:
+        return Answer(error.status, error_body(error))
+    known.add(part.reference_id, answer.body)
+    return answer
 
 
 def batch(body: bytes, spend: Callable[[], None], run: Run) -> Answer:
@@ -111,9 +154,13 @@ def batch(body: bytes, spend: Callable[[], None], run: Run) -> Answer:
                 Answer(412, b'[{"errorCode":"BATCH_PROCESSING_HALTED","message":"Batch processing halted"}]')
             )
             continue
-        if number:  # the request as a whole was counted already
-            spend()
         url = part.url.removeprefix("/services/data").lstrip("/")
+        try:
+            if number:  # the request as a whole was counted already
+                spend()
+        except ApiError as error:
+            answers.append(Answer(error.status, error_body(error)))
+            continue
         answers.append(run(Call(part.method.upper(), f"/services/data/{url}", {}, bytes(part.rich_input))))
     documents = [{"statusCode": answer.status, "result": msgspec.Raw(answer.body)} for answer in answers]
     encoded = msgspec.json.encode({"hasErrors": any(answer.status >= 400 for answer in answers), "results": documents})
@@ -123,6 +170,10 @@ def batch(body: bytes, spend: Callable[[], None], run: Run) -> Answer:
 
 def _is_query(url: str) -> bool:
     return url.partition("?")[0].strip("/").split("/")[-1:] in (["query"], ["queryAll"]) or "/query/01g" in url
+
+
+def _is_collection(url: str) -> bool:
+    return url.partition("?")[0].strip("/").split("/")[-2:] == ["composite", "sobjects"]
 
 
 def _decoded(body: bytes, kind: type[_T]) -> _T:

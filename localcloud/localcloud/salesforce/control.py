@@ -248,8 +248,20 @@ class Controller:
             if asked.quota.left is not None:
                 switches.quota_max = switches.quota_used + asked.quota.left
         if asked.forbid is not None:
+            self._check_known(asked.forbid)
             switches.forbidden_objects = set(asked.forbid.objects)
             switches.forbidden_fields = set(asked.forbid.fields)
+
+    def _check_known(self, asked: Forbid) -> None:
+        """Refuse to hide what is not there: it would hide nothing without a word."""
+        for name in asked.objects:
+            if self._org.schema.get(name) is None and not name.lower().endswith("__e"):
+                raise ValueError(f"no such object: {name}")
+        for name in asked.fields:
+            sobject, _, field = name.partition(".")
+            found = self._org.schema.get(sobject)
+            if found is None or field.lower() not in found.by_name:
+                raise ValueError(f"no such field: {name}")
 
     def _reset(self) -> None:
         self._tuning.reset()

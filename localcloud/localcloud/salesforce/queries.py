@@ -8,6 +8,7 @@ import re
 import sqlite3
 from array import array
 from collections import OrderedDict
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,6 +73,16 @@ class Queries:
         self._settings = settings or QuerySettings()
         self._cursors: OrderedDict[str, Cursor] = OrderedDict()
         self._numbers = itertools.count(1)
+        self._db = org.db
+
+    @contextmanager
+    def reading(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Read through another connection, inside of its transaction, while the context lasts."""
+        self._db = db
+        try:
+            yield
+        finally:
+            self._db = self._org.db
 
     def run(
         self, statement: str, schema: Schema, version: float, *, all_rows: bool, page_rows: int = PAGE_ROWS
@@ -115,7 +126,7 @@ class Queries:
     def _searched(self, sql: str, collect: Callable[[Iterator[Any]], _T]) -> _T:
         """The values of a statement that looks for rows, within the cost that it may have."""
         try:
-            with bounded(self._org.db, self._settings.cost_ceiling):
+            with bounded(self._db, self._settings.cost_ceiling):
                 return self._column(sql, collect)
         except TooCostly as error:
             raise ApiError(400, "QUERY_TIMEOUT", "Your query request was running for too long.") from error
@@ -187,7 +198,7 @@ class Queries:
     def _column(self, sql: str, collect: Callable[[Iterator[Any]], _T], *values: str) -> _T:
         """The values of a statement, row by row."""
         try:
-            return collect(chain.from_iterable(self._org.db.execute(sql, values)))
+            return collect(chain.from_iterable(self._db.execute(sql, values)))
         except sqlite3.OperationalError as error:  # deeper, wider or longer than SQLite takes
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT or not _TOO_MUCH.search(str(error)):
                 raise

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_RECORDS = 200
 _T = TypeVar("_T")
-_GONE = {"INVALID_CROSS_REFERENCE_KEY", "MALFORMED_ID"}
+_GONE = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "MALFORMED_ID"}
 
 
 class _Saved(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class RecordRequests:
         self._schema = schema
 
     def create(self, sobject: SObject, call: Call, origin: str) -> Answer:
-        """`POST /sobjects/X`: 201 with the new id.
+        """`POST /sobjects/X`: 201 with the new id, and where the record is.
 
         Raises:
             ApiError: The record is refused.
@@ -78,7 +78,8 @@ class RecordRequests:
         )[0]
         if outcome.errors:
             _refuse(outcome.errors[0])
-        return Answer(201, msgspec.json.encode(_Saved(str(outcome.id))))
+        place = "/".join([*call.path.split("/")[:5], sobject.name, str(outcome.id)])
+        return Answer(201, msgspec.json.encode(_Saved(str(outcome.id))), headers={"Location": place})
 
     def update(self, sobject: SObject, record: str, call: Call, origin: str) -> Answer:
         """`PATCH /sobjects/X/id`: 204.
@@ -93,7 +94,7 @@ class RecordRequests:
         outcome = self._tried(
             lambda: self._actions.update(sobject.name, [(record, values)], origin=origin, schema=self._schema())
         )[0]
-        return self._done(outcome)
+        return self._done(outcome, sobject)
 
     def delete(self, sobject: SObject, record: str, origin: str) -> Answer:
         """`DELETE /sobjects/X/id`: 204.
@@ -105,7 +106,7 @@ class RecordRequests:
         outcome = self._tried(
             lambda: self._actions.delete(sobject.name, [record], origin=origin, schema=self._schema())
         )[0]
-        return self._done(outcome)
+        return self._done(outcome, sobject)
 
     def save_all(self, call: Call, origin: str) -> Answer:
         """`POST` or `PATCH /composite/sobjects`: 200 with what came of each record, in order.
@@ -169,11 +170,13 @@ class RecordRequests:
         if found is None or not found.startswith(sobject.key_prefix):
             raise _not_found()
 
-    def _done(self, outcome: RecordOutcome) -> Answer:
+    def _done(self, outcome: RecordOutcome, sobject: SObject) -> Answer:
         for fault in outcome.errors:
-            if fault.code in _GONE and not fault.fields:
-                raise _not_found()
-            _refuse(fault, 404 if fault.code == "ENTITY_IS_DELETED" else 400)
+            if fault.code not in _GONE or self._actions.is_live(sobject, str(outcome.id)):
+                _refuse(fault)  # what is not there can also be what a look-up is to lead to
+            if fault.code == "ENTITY_IS_DELETED":
+                _refuse(fault, 404)
+            raise _not_found()
         return Answer(204, b"")
 
     def _tried(self, work: Callable[[], _T]) -> _T:

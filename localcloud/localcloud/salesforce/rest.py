@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,9 @@ from localcloud.salesforce.tuning import Tuning
 from localcloud.salesforce.wire import Answer, Call, error_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localcloud.salesforce.actions import Joint
     from localcloud.salesforce.faults import Switches
     from localcloud.salesforce.org import Org
     from localcloud.salesforce.sobject import Schema, SObject
@@ -46,7 +50,8 @@ class Api:
     def __init__(
         self, org: Org, switches: Switches, tuning: Tuning | None = None, actions: Actions | None = None
     ) -> None:
-        self._records = RecordRequests(actions or Actions(org), lambda: self.schema)
+        self._actions = actions or Actions(org)
+        self._records = RecordRequests(self._actions, lambda: self.schema)
         self._replication = Replication(org)
         self._org = org
         self._switches = switches
@@ -71,7 +76,9 @@ class Api:
         self._tooling.close()
 
     def answer(self, call: Call) -> Answer:
-        """The answer to a call; errors of the API are answers too."""
+        """The answer to a call; errors of the API are answers too. A HEAD is answered as the GET."""
+        if call.method == "HEAD":
+            call = msgspec.structs.replace(call, method="GET")
         try:
             return self._dispatch(call)
         except ApiError as error:
@@ -92,19 +99,27 @@ class Api:
             case ["jobs", "query", *below], _:
                 return self._bulk.answer(below, call, version, self.schema)
             case ["composite"] | ["composite", "batch"], "POST":
-                return self._composite(steps, call)
+                return self._composite(steps, call, version)
             case ["composite", "sobjects"] | ["sobjects", _, *_], "POST" | "PATCH" | "DELETE":
                 return self._change(steps, call, version)
             case ["composite", *_], "GET":
-                raise ApiError(405, "METHOD_NOT_ALLOWED", "HTTP Method 'GET' not allowed. Allowed are POST")
+                raise _not_allowed(steps, call.method)
             case _, "GET":
                 return self._read(steps, call, version)
-        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.method}' not allowed. Allowed are HEAD,GET")
+        raise _not_allowed(steps, call.method)
 
-    def _composite(self, steps: list[str], call: Call) -> Answer:
+    def _composite(self, steps: list[str], call: Call, version: float) -> Answer:
         if steps == ["composite"]:
-            return composite.composite(call.body, lambda one: self._nested(call, one))
+            return composite.composite(
+                call.body, lambda one: self._nested(call, one), lambda: self._together(_origin(call, version))
+            )
         return composite.batch(call.body, self._switches.spend, lambda one: self._nested(call, one))
+
+    @contextmanager
+    def _together(self, origin: str) -> Iterator[Joint]:
+        """Make what is done inside one transaction, which queries inside see."""
+        with self._actions.together(origin=origin) as (joint, db), self._queries.reading(db):
+            yield joint
 
     def _change(self, steps: list[str], call: Call, version: float) -> Answer:
         """The answer to a request that makes, changes or deletes records."""
@@ -120,10 +135,11 @@ class Api:
                 return self._records.update(self._sobject(name, version), record, call, origin)
             case [_, name, record], "DELETE":
                 return self._records.delete(self._sobject(name, version), record, origin)
-        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.method}' not allowed. Allowed are HEAD,GET")
+        raise _not_allowed(steps, call.method)
 
     def _nested(self, outer: Call, inner: Call) -> Answer:
-        if inner.path.split("/")[4:5] == ["composite"]:
+        below = inner.path.split("/")[4:]
+        if below[:1] == ["composite"] and (below != ["composite", "sobjects"] or "batch" in outer.path.split("/")):
             error = ApiError(400, "INVALID_INPUT", "a composite request cannot hold another one")
             return Answer(error.status, error_body(error))
         merged = msgspec.structs.replace(inner, headers={**outer.headers, **inner.headers})
@@ -203,6 +219,21 @@ def _origin(call: Call, version: float) -> str:
     """What change events call the origin of a change made by a request."""
     client = call.headers.get("sforce-call-options", "").partition("client=")[2].partition(",")[0].strip()
     return f"com/salesforce/api/rest/{version:.1f}" + (f";client={client}" if client else "")
+
+
+def _not_allowed(steps: list[str], method: str) -> ApiError:
+    match steps:
+        case ["composite", "sobjects"]:
+            allowed = "DELETE,PATCH,POST"
+        case ["composite", *_]:
+            allowed = "POST"
+        case ["sobjects", _]:
+            allowed = "HEAD,GET,POST"
+        case ["sobjects", _, record] if record not in {"describe", "deleted", "updated"}:
+            allowed = "HEAD,GET,PATCH,DELETE"
+        case _:
+            allowed = "HEAD,GET"
+    return ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{method}' not allowed. Allowed are {allowed}")
 
 
 def _not_found() -> ApiError:

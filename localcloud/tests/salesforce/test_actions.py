@@ -183,6 +183,14 @@ def test_every_tracked_field_of_a_save_makes_a_history_row_and_a_lookup_two(
     assert (told["Description"]["type"], told["Description"]["new"]) == ("longtext", None)
 
 
+def test_a_converted_lead_says_so_in_its_history(actions: Actions, records: Records) -> None:
+    (lead,) = actions.create("Lead", [{"LastName": "Lee", "Company": "Acme"}])
+    for converted in (False, True, True):
+        actions.update("Lead", [(str(lead.id), {"IsConverted": converted})])
+    fields = [row["Field"] for row in records(f"SELECT Field FROM LeadHistory WHERE LeadId = '{lead.id}' ORDER BY Id")]
+    assert fields == ["created", "leadConverted"]
+
+
 def test_a_changed_task_has_its_history_in_the_big_object(actions: Actions, own_org: Org, records: Records) -> None:
     ann, account = own_org.new_id("User", 1), own_org.new_id("Account", 1)
     (key,) = done(actions.create("Task", [{"Subject": "Call", "WhatId": account, "ActivityDate": "2024-03-16"}]))

@@ -165,6 +165,7 @@ class Story:
             _, deleted = self.log.pop(key)
             self.forgotten[sobject] = max(deleted, self.forgotten.get(sobject, ""))
             del self.records[key]
+        self._clear(line)
 
     def _all(self, line: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield line["object"], line["record"]

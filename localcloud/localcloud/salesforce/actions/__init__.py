@@ -14,12 +14,14 @@ from localcloud.salesforce.actions.documents import (
     Silence,
 )
 from localcloud.salesforce.actions.engine import Actions
+from localcloud.salesforce.actions.transactions import Joint
 
 __all__ = [
     "Action",
     "ActionError",
     "Actions",
     "Fault",
+    "Joint",
     "Outcome",
     "Publisher",
     "Record",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,19 @@ from localcloud.salesforce.actions import merging, saving
 from localcloud.salesforce.actions.acting import IN_BIN, Acting
 from localcloud.salesforce.actions.removal import Removal
 from localcloud.salesforce.actions.transactions import Transactions
+from localcloud.salesforce.ids import to_18
 from localcloud.salesforce.storage import instant_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from sqlite3 import Connection
 
     from localcloud.salesforce.actions.documents import Action, Outcome, Publisher, Record, RecordOutcome
-    from localcloud.salesforce.actions.transactions import Work
+    from localcloud.salesforce.actions.transactions import Joint, Work
     from localcloud.salesforce.actions.unit import Unit
     from localcloud.salesforce.org import Org
-    from localcloud.salesforce.sobject import Schema
+    from localcloud.salesforce.sobject import Schema, SObject
 
 
 class Actions:
@@ -209,6 +212,24 @@ class Actions:
         return self._base.run(
             lambda unit: Removal(self._org, unit).empty_bin(self._base.bin(until), purge=True), None, ""
         )[0]
+
+    @contextlib.contextmanager
+    def together(self, *, actor: str | None = None, origin: str = "") -> Iterator[tuple[Joint, Connection]]:
+        """Make everything that this thread does inside one transaction; one refusal takes all back.
+
+        Args:
+            actor: The id of the user who acts; by default the one who logs in.
+            origin: What change events say as `changeOrigin`.
+
+        Yields:
+            What tells and decides whether it failed, and the connection that sees what was done so far.
+        """
+        with self._base.together(actor, origin) as joint:
+            yield joint, self._org.db
+
+    def is_live(self, sobject: SObject, key: str) -> bool:
+        """Whether a record is there and not deleted."""
+        return self._base.rows(f'SELECT "IsDeleted" FROM "{sobject.name}" WHERE "Id" = ?', (to_18(key),)) == [(0,)]
 
     def act(self, action: Action) -> Outcome:
         """Do one action that is given as data; any thread may ask.

@@ -59,7 +59,9 @@ class Historian:
         self._stage({}, row)
 
     def updated(self, before: Row, after: Row) -> None:
-        """A record was saved: a row for each tracked field that changed."""
+        """A record was saved: a row for each tracked field that changed, and one for a lead's conversion."""
+        if after.get("IsConverted") and not before.get("IsConverted"):
+            self._add(after, "leadConverted", "Text", None, None)
         for field in self._tracked:
             old, new = before.get(field.name), after.get(field.name)
             if same(field, old, new):

@@ -31,19 +31,15 @@ class Relation(msgspec.Struct, frozen=True):
 def relations(schema: Schema, parent: str) -> list[Relation]:
     """The look-ups that point at an object, with what becomes of their rows when it is deleted.
 
-    Follows from the schema: a look-up that cascades, and one that can be emptied by a user.
+    All follows from the schema, where describe reads it too: a look-up that cascades, and one that a user can
+    empty. Of an object that nobody can delete only the rows about it count, which go where it goes.
     """
     found = schema.get(parent)
-    if found is None or not found.can_delete:
-        return [
-            Relation(child.name, field.name, _fate(child, field))
-            for child in schema
-            for field in child.fields
-            if parent in field.reference_to and not child.can_delete
-        ]
+    deletable = found is not None and found.can_delete
     return [
         Relation(child.name, field.name, _fate(child, field))
         for child in schema
+        if deletable or not child.can_delete
         for field in child.fields
         if parent in field.reference_to
     ]

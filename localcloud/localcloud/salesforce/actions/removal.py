@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from localcloud.salesforce.actions import rows
-from localcloud.salesforce.actions.documents import Fault, RecordOutcome
+from localcloud.salesforce.actions.choosing import Found, in_bin, not_in_bin, reachable
 from localcloud.salesforce.actions.relations import relations
 from localcloud.salesforce.actions.saving import all_values
 from localcloud.salesforce.actions.settings import blockers, load
-from localcloud.salesforce.actions.values import RefusedError
-from localcloud.salesforce.ids import to_18
 from localcloud.salesforce.ledger import forget_deleted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from localcloud.salesforce.actions.documents import RecordOutcome
     from localcloud.salesforce.actions.relations import Fate
     from localcloud.salesforce.actions.unit import Unit
     from localcloud.salesforce.changes import ChangeKind
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 Lookups = Mapping[str, list[tuple[str, str, str]]]
 """Look-ups that changed with a record, by its id: object, field and id of the child."""
-Found = dict[str, "tuple[SObject, bool]"]
-"""Records by id: the object, and whether it is deleted."""
 _TABLE = (
     "CREATE TEMP TABLE IF NOT EXISTS picked (id TEXT PRIMARY KEY, object TEXT, root TEXT, depth INTEGER) WITHOUT ROWID"
 )
@@ -58,7 +54,7 @@ class Removal:
         Returns:
             What came of each, and how many went along.
         """
-        outcomes, found = self._reachable(sobject, ids, schema)
+        outcomes, found = reachable(self._db, sobject, ids, schema)
         blocked = blockers(self._org, found) if load(self._db).cases_block_delete else {}
         outcomes = [blocked.get(one.id or "", one) if one.success else one for one in outcomes]
         found = {key: value for key, value in found.items() if key not in blocked}
@@ -74,11 +70,11 @@ class Removal:
         Returns:
             What came of each, and how many came along.
         """
-        outcomes, found = self._in_bin(ids, schema)
+        outcomes, found = in_bin(self._db, ids, schema)
         self._pick_from_bin(found)
         orphans = self._orphans()
         if orphans:
-            outcomes = [_not_in_bin(one.id) if one.id in orphans else one for one in outcomes]
+            outcomes = [not_in_bin(one.id) if one.id in orphans else one for one in outcomes]
             found = {key: value for key, value in found.items() if key not in orphans}
             self._db.execute("DELETE FROM temp.picked")
             self._pick_from_bin(found)
@@ -92,7 +88,7 @@ class Removal:
         Returns:
             What came of each, and how many went along.
         """
-        outcomes, live = self._reachable(None, ids, schema, dead_too=True)
+        outcomes, live = reachable(self._db, None, ids, schema, dead_too=True)
         binned = {key: value for key, value in live.items() if value[1]}
         live = {key: value for key, value in live.items() if not value[1]}
         along = 0
@@ -105,7 +101,8 @@ class Removal:
             self._db.execute("DELETE FROM temp.picked")
         if binned:
             self._pick_from_bin(binned)
-            along += self._tell("hard_delete", binned, {}, announce=None)
+            cleared = self._clear_lookups(for_good=True)
+            along += self._tell("hard_delete", binned, cleared, announce=None)
             self.erase()
         return outcomes, along
 
@@ -120,9 +117,10 @@ class Removal:
         Returns:
             What came of each, and how many went along.
         """
-        outcomes, found = self._in_bin(ids, self._org.schema)
+        outcomes, found = in_bin(self._db, ids, self._org.schema)
         self._pick_from_bin(found)
-        along = self._tell("purge" if purge else "hard_delete", found, {}, announce=None)
+        cleared = self._clear_lookups(for_good=True)
+        along = self._tell("purge" if purge else "hard_delete", found, cleared, announce=None)
         if purge:
             forget_deleted(self._db, "SELECT object, id FROM temp.picked")
         self.erase()
@@ -169,25 +167,30 @@ class Removal:
         return [sobject for sobject in self._org.schema if sobject.name in names]
 
     def _clear_lookups(self, *, for_good: bool = False) -> Lookups:
-        """Empty the look-ups that lose their record; returns them by the root that took it away."""
+        """Empty the look-ups that lose their record; returns them by the root that took it away.
+
+        Where the record goes `for_good`, rows in the recycle bin lose it too, and come back without.
+        """
         cleared: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        fates, live = ({"clear", "cascade"}, "") if for_good else ({"clear"}, 'AND c."IsDeleted" = 0 ')
         for sobject in self._objects():
             for one in relations(self._org.schema, sobject.name):
-                if one.fate != "clear":
+                child = self._org.schema.get(one.child)
+                if one.fate not in fates or child is None or not child.by_name[one.field.lower()].nillable:
                     continue
                 found = self._db.execute(
                     f'SELECT p.root, p.id, c."Id" {self._children(one.child, one.field)} '
-                    'WHERE p.object = ? AND c."IsDeleted" = 0 AND c."Id" NOT IN (SELECT id FROM temp.picked)',
+                    f'WHERE p.object = ? {live}AND c."Id" NOT IN (SELECT id FROM temp.picked)',
                     (sobject.name,),
                 ).fetchall()
-                for root, parent, child in found:
-                    cleared[root].append((one.child, one.field, child))
+                for root, parent, key in found:
+                    cleared[root].append((one.child, one.field, key))
                     if not for_good:
                         self._db.execute(
-                            "INSERT INTO cleared_lookups VALUES (?, ?, ?, ?)", (parent, one.child, one.field, child)
+                            "INSERT INTO cleared_lookups VALUES (?, ?, ?, ?)", (parent, one.child, one.field, key)
                         )
                 self._db.executemany(
-                    f'UPDATE "{one.child}" SET "{one.field}" = NULL WHERE "Id" = ?', [(child,) for *_, child in found]
+                    f'UPDATE "{one.child}" SET "{one.field}" = NULL WHERE "Id" = ?', [(key,) for *_, key in found]
                 )
         return cleared
 
@@ -235,21 +238,25 @@ class Removal:
         )
 
     def _orphans(self) -> set[str]:
-        """The chosen records that could not go back: what they hang on is still deleted."""
+        """The chosen records that could not go back: what they hang on is still deleted, or gone for good."""
         orphans: set[str] = set()
         for parent in self._org.schema:
             for one in relations(self._org.schema, parent.name):
-                if one.fate == "cascade":
-                    orphans.update(
-                        root
-                        for (root,) in self._db.execute(
-                            f'SELECT DISTINCT k.root FROM temp.picked k CROSS JOIN "{one.child}" c ON c."Id" = k.id '
-                            f'CROSS JOIN "{parent.name}" p ON p."Id" = c."{one.field}" '
-                            'WHERE k.object = ? AND k.id = k.root AND p."IsDeleted" = 1 '
-                            'AND p."Id" NOT IN (SELECT id FROM temp.picked)',
-                            (one.child,),
-                        )
+                child = self._org.schema.get(one.child)
+                if one.fate != "cascade" or child is None:
+                    continue
+                lookup = child.by_name[one.field.lower()]
+                gone = "" if lookup.nillable or lookup.polymorphic else 'OR p."Id" IS NULL'
+                orphans.update(
+                    root
+                    for (root,) in self._db.execute(
+                        f'SELECT DISTINCT k.root FROM temp.picked k CROSS JOIN "{one.child}" c ON c."Id" = k.id '
+                        f'LEFT JOIN "{parent.name}" p ON p."Id" = c."{one.field}" '
+                        f'WHERE k.object = ? AND k.id = k.root AND (p."IsDeleted" = 1 {gone}) '
+                        'AND (p."Id" IS NULL OR p."Id" NOT IN (SELECT id FROM temp.picked))',
+                        (one.child,),
                     )
+                )
         return orphans
 
     def _restore(self) -> Lookups:
@@ -331,69 +338,3 @@ class Removal:
                     self._unit.change(
                         name, key, "UNDELETE", all_values(sobject, current[key]), cascade=key not in found
                     )
-
-    def _reachable(
-        self, sobject: SObject | None, ids: Sequence[str], schema: Schema, *, dead_too: bool = False
-    ) -> tuple[list[RecordOutcome], Found]:
-        """Sort ids into records that can be deleted and refusals."""
-        own = None if sobject is None else sobject.name
-        by_prefix = {one.key_prefix: one for one in schema if one.can_delete or one.name == own}
-        keys = [to_18(key) for key in ids]
-        by_object: dict[str, list[str]] = defaultdict(list)
-        for key in keys:
-            if key is not None and key[:3] in by_prefix:
-                by_object[key[:3]].append(key)
-        flags: dict[str, bool] = {}
-        for prefix, some in by_object.items():
-            flags |= rows.deleted_flags(self._db, by_prefix[prefix], some)
-        outcomes, found = [], Found()
-        for given, key in zip(ids, keys, strict=True):
-            refused = _refusal(given, key, flags, found, dead_too=dead_too)
-            if refused is None and key is not None:
-                target = by_prefix[key[:3]]
-                if sobject is not None and target.name != own:
-                    refused = RefusedError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-                elif not target.can_delete:
-                    message = f"entity type cannot be deleted: {target.label}"
-                    refused = RefusedError("INVALID_TYPE_FOR_OPERATION", message)
-                else:
-                    found[key] = (target, flags[key])
-            outcomes.append(RecordOutcome(key or given, (refused.fault,) if refused else ()))
-        return outcomes, found
-
-    def _in_bin(self, ids: Sequence[str], schema: Schema) -> tuple[list[RecordOutcome], Found]:
-        """Sort ids into records that were put into the bin themselves, and refusals."""
-        keys = [to_18(key) or key for key in ids]
-        binned = dict(
-            self._db.execute(
-                "SELECT id, object FROM recycle_bin WHERE id = root AND id IN (SELECT value FROM json_each(?))",
-                (json.dumps(keys),),
-            )
-        )
-        outcomes, found = [], Found()
-        for key in keys:
-            sobject = schema.get(binned[key]) if key in binned else None
-            if sobject is None:
-                outcomes.append(_not_in_bin(key))
-            else:
-                outcomes.append(RecordOutcome(key))
-                found[key] = (sobject, True)
-        return outcomes, found
-
-
-def _refusal(
-    given: str, key: str | None, flags: Mapping[str, bool], found: Iterable[str], *, dead_too: bool
-) -> RefusedError | None:
-    if key is None:
-        return RefusedError("MALFORMED_ID", f"malformed id {given}")
-    if key not in flags:
-        return RefusedError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-    if flags[key] and not dead_too:
-        return RefusedError("ENTITY_IS_DELETED", "entity is deleted")
-    if key in found:
-        return RefusedError("DUPLICATE_VALUE", f"duplicate id specified: {key}", "Id")
-    return None
-
-
-def _not_in_bin(key: str | None) -> RecordOutcome:
-    return RecordOutcome(key, (Fault("UNDELETE_FAILED", "Entity is not in the recycle bin"),))

@@ -24,6 +24,22 @@ ROLLED_BACK = Fault(
 )
 
 
+class Joint:
+    """Several pieces of work that are one transaction.
+
+    Args:
+        unit: Receives what is done.
+
+    Attributes:
+        unit: The same.
+        failed: Whether all of it is to be taken back; set where a record was refused, and by who knows more.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.failed = False
+
+
 class _RolledBackError(Exception):
     """Ends a transaction of which one record failed."""
 
@@ -44,6 +60,7 @@ class Transactions:
         self.org = org
         self._bus = bus or Silence()
         self._truth = TruthLog(truth)
+        self._joint: Joint | None = None
 
     def run(
         self, work: Work, actor: str | None, origin: str, *, all_or_none: bool = False
@@ -60,16 +77,39 @@ class Transactions:
         try:
             with self._transaction(actor or self.org.user_id, origin) as unit:
                 outcomes, along = work(unit)
-                if all_or_none and not all(one.success for one in outcomes):
+                refused = not all(one.success for one in outcomes)
+                if self._joint is not None:
+                    self._joint.failed |= refused
+                if all_or_none and refused:
                     raise _RolledBackError  # noqa: TRY301 - the transaction ends where any error ends it
         except _RolledBackError:
             return [one if one.errors else RecordOutcome(one.id, (ROLLED_BACK,)) for one in outcomes], 0
         return outcomes, along
 
     @contextlib.contextmanager
+    def together(self, actor: str | None, origin: str) -> Iterator[Joint]:
+        """Make everything that is run inside, by this thread, one transaction; one refusal takes all back.
+
+        Args:
+            actor: The id of the user who acts; by default the one who logs in.
+            origin: What change events say as `changeOrigin`.
+        """
+        with contextlib.suppress(_RolledBackError), self._transaction(actor or self.org.user_id, origin) as unit:
+            joint = self._joint = Joint(unit)
+            try:
+                yield joint
+                if joint.failed:
+                    raise _RolledBackError
+            finally:
+                self._joint = None
+
+    @contextlib.contextmanager
     def _transaction(self, actor: str, origin: str) -> Iterator[Unit]:
         db, size, unit = self.org.db, None, Unit(self.org.clock.now(), actor, origin)
         with self.org.lock:
+            if self._joint is not None:
+                yield self._joint.unit
+                return
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield unit

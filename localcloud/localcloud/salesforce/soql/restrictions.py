@@ -68,7 +68,7 @@ def seen(context: Context, sobject: SObject, alias: str) -> str:
 def _of_hidden_fields(context: Context, sobject: SObject, alias: str) -> str:
     """What hides the history of hidden fields ("respects field level security on the parent object")."""
     names = {
-        parent: ",".join(quoted(history_name(field)) for field in fields)
+        parent: ",".join(quoted(name) for field in fields for name in {field.name, history_name(field)})
         for parent, fields in context.schema.hidden.items()
     }
     if sobject.associate_type == "History" and sobject.associate_parent in names:
