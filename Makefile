@@ -105,7 +105,7 @@ clean:  ## Remove what was set up here, the demo's warehouses too
 	@for org in .localcloud/*/; do [ ! -x .venv/bin/localcloud ] || [ ! -d "$$org" ] || .venv/bin/localcloud down --org "$$org"; done
 	rm -rf .tools .venv .envs .meltano .localcloud .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 
-conformance-lock: $(UV)  # resolve the pins of conformance/constraints again; their opening comments stay
+conformance-lock: $(UV)  ## Resolve the pins of the clients of others again
 	@$(call pin,simple-salesforce,simple-salesforce==1.12.10)
 	@$(call pin,tap-salesforce,tap-salesforce==2.8.1)
 	@$(call pin,airbyte-source-salesforce,airbyte-source-salesforce==2.10.3)

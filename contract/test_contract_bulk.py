@@ -114,7 +114,7 @@ def test_a_result_set_can_be_read_again(org: ContractOrg, make_job: MakeJob) -> 
     assert again[0].content != first.content
 
 
-@documented(BULK, "Query Jobs: values in CSV")
+@documented(BULK, "Get Results for a Query Job")
 def test_bulk_and_rest_give_equal_rows(org: ContractOrg, make_job: MakeJob) -> None:
     statement = "SELECT Id, StageName, CloseDate, CreatedDate, IsDeleted FROM OpportunityHistory"
     job = finished(org, make_job(statement))

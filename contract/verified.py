@@ -1,12 +1,15 @@
 """Writes docs/verified.md: what was checked where, page by page of Salesforce's documentation, and what never was.
 
     python -m contract.verified [REPORT]    # REPORT: what CONTRACT_REPORT of a run of the contract tests holds
+    python -m contract.verified --check     # whether the page speaks of the tests that there are
 
 Outcomes of the last run on each kind of org are kept in `contract/runs.json`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -74,20 +77,11 @@ class _Collector:
 def collected() -> dict[str, tuple[str, bool]]:
     """Every contract test's page, and whether it changes the org, by the test's id."""
     collector = _Collector()
-    options = [
-        "--collect-only",
-        "-qq",
-        "--no-header",
-        "--rootdir",
-        str(ROOT),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:terminal",
-    ]
-    code = pytest.main([*options, str(ROOT / "contract")], plugins=[collector])
+    options = ["--collect-only", "-q", "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = pytest.main([*options, str(ROOT / "contract")], plugins=[collector])
     if code != pytest.ExitCode.OK:
-        raise SystemExit(f"the contract tests cannot be collected (pytest says {code})")
+        raise SystemExit(f"the contract tests cannot be collected:\n{said.getvalue()}")
     return collector.pages
 
 
@@ -125,8 +119,12 @@ def _summary(outcomes: Mapping[str, str], tests: Iterable[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Take in a report, if one is given, and write the page."""
+    """Take in a report, if one is given, and write the page; or check it. Returns the exit code."""
     runs = load_runs()
+    if arguments == ["--check"]:
+        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == render(collected(), runs)
+        sys.stdout.write("" if same else "docs/verified.md is not of today's contract tests: run `make contract`\n")
+        return 0 if same else 1
     if arguments:
         report = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Report)
         today = datetime.now(UTC).date().isoformat()

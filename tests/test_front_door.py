@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # read here only
+import yaml
 
 from localcloud import cli, lifecycle
 from localcloud.snowflake.address import TARGET_ENVIRONMENT, target_account
@@ -149,3 +149,9 @@ def test_links_in_documents_lead_somewhere(document: Path) -> None:
 def test_documents_name_only_targets_that_exist(document: Path) -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", document.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert named - {name for name, _ in TARGETS} == set()
+
+
+def test_the_page_of_what_was_verified_speaks_of_the_contract_tests_that_there_are() -> None:
+    command = [sys.executable, "-m", "contract.verified", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
