@@ -52,7 +52,9 @@ class Window:
 
 
 class Planner:
-    """Chooses the next window so that it holds about `target_rows` rows.
+    """Chooses the next window so that it holds about as many rows as is good for the API that reads it.
+
+    One thread plans while others tell what they saw; each of its attributes changes whole.
 
     Args:
         target_rows: Rows that a window should hold.
@@ -64,6 +66,13 @@ class Planner:
         self._target_rows = target_rows
         self._most_rows = most_rows
         self._width = first_width
+        self._seen: tuple[float, int] | None = None
+
+    def aim(self, *, target_rows: int, most_rows: int) -> None:
+        """Plan for another API from now on."""
+        self._target_rows, self._most_rows = target_rows, most_rows
+        if self._seen is not None:
+            self._width = self._width_for(*self._seen)
 
     def next(self, start: datetime, limit: datetime) -> Window:
         """Plan the window that begins at `start` and does not pass `limit`."""
@@ -71,10 +80,13 @@ class Planner:
         return Window(start, start + self._width if self._width < limit - start else limit)
 
     def saw(self, window: Window, rows: int) -> None:
-        """Take the density of a window that was read."""
-        per_second = rows / max(1.0, window.width.total_seconds())
-        wanted = self._target_rows / per_second if rows else window.width.total_seconds() * 16
-        self._width = timedelta(seconds=min(int(wanted) + 1, 4_000_000_000))
+        """Take the density of a window that was read or counted."""
+        self._seen = max(1.0, window.width.total_seconds()), rows
+        self._width = self._width_for(*self._seen)
+
+    def _width_for(self, seconds: float, rows: int) -> timedelta:
+        wanted = self._target_rows * seconds / rows if rows else seconds * 16
+        return timedelta(seconds=min(int(wanted) + 1, 4_000_000_000))
 
     def cut(self, window: Window, rows: int) -> list[Window]:
         """Cut a window of which Salesforce counts `rows` rows; one part when it may be read as it is."""

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 from microdecisions import soql
 from microdecisions.errors import IncompleteReadError, LocatorExpiredError, QueryTimeoutError, SalesforceError
-from tap_salesforce_temporal.reading.plan import Begin, Complete, Rows, read_windows
+from microdecisions.pages import StopFlag
+from tap_salesforce_temporal.reading.choice import Choice
+from tap_salesforce_temporal.reading.plan import Begin, Complete, Item, Rows, WindowReader
 from tap_salesforce_temporal.reading.rest import QueryPage, RestReader
+from tap_salesforce_temporal.reading.side_by_side import in_order
 from tap_salesforce_temporal.sources import Source
 from tap_salesforce_temporal.windows import Planner, Window
 
@@ -67,6 +70,8 @@ class FakeReader:
         self._most_seconds = most_seconds
         self.undeliverable: set[int] = set()
 
+    source: Final = "rest"
+
     def pages(self, statement: str, row_type: type[Row]) -> Iterator[QueryPage[Row]]:
         assert row_type is Row
         self.queries += 1
@@ -99,14 +104,16 @@ class FakeReader:
 
 
 def _read(
-    reader: FakeReader, *, seconds: int = SPAN, mutable: bool = False, target: int = 20
-) -> Iterator[Begin | Rows[Row] | Complete]:
+    reader: FakeReader, *, seconds: int = SPAN, mutable: bool = False, target: int = 20, side_by_side: int = 1
+) -> Iterator[Item]:
     planner = Planner(target_rows=target, most_rows=2 * target, first_width=timedelta(seconds=60))
-    limit = BEGIN + SECOND * seconds
-    return read_windows(cast("RestReader", reader), _source(mutable=mutable), Row, BEGIN, limit, planner, LOG)
+    choice = Choice("rest", cast("RestReader", reader), None, planner, "account_history", LOG)
+    planner.aim(target_rows=target, most_rows=2 * target)
+    windows = WindowReader(_source(mutable=mutable), Row, choice, planner, LOG)
+    return in_order(windows.lanes(BEGIN, BEGIN + SECOND * seconds), StopFlag(), side_by_side=side_by_side)
 
 
-def _delivered(items: Iterator[Begin | Rows[Row] | Complete]) -> tuple[list[Row], list[Window]]:
+def _delivered(items: Iterator[Item]) -> tuple[list[Row], list[Window]]:
     """What a consumer keeps that forgets, at each Begin, what came since the last Complete."""
     kept: list[Row] = []
     pending: list[Row] = []
@@ -141,9 +148,9 @@ rows_in_time = st.lists(st.integers(0, SPAN - 1) | st.integers(500, 503), max_si
 
 
 @LAW
-@given(rows_in_time, st.integers(1, 60))
-def test_every_row_comes_once_in_windows_that_tile_the_span(rows: list[Row], target: int) -> None:
-    kept, windows = _delivered(_read(FakeReader(rows), target=target))
+@given(rows_in_time, st.integers(1, 60), st.integers(1, 6))
+def test_every_row_comes_once_in_windows_that_tile_the_span(rows: list[Row], target: int, side_by_side: int) -> None:
+    kept, windows = _delivered(_read(FakeReader(rows), target=target, side_by_side=side_by_side))
     assert sorted(row.id for row in kept) == [row.id for row in rows]
     _check_tiling(windows)
 

@@ -1,39 +1,46 @@
-"""The reader's one loop: plan a window, read its pages, count them, say that it is complete."""
+"""The reader's one loop: plan a window, read its pages, count them, say that it is complete.
+
+Each planned window is a lane: an iterator of its own, so that several can be read side by side.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from microdecisions import soql
 from microdecisions.errors import IncompleteReadError, LocatorExpiredError, QueryTimeoutError
+from microdecisions.event import Source as Api  # noqa: TC001  # msgspec evaluates annotations
+from tap_salesforce_temporal.reading.bulk import JobFailedError, NotForBulkError
+from tap_salesforce_temporal.reading.together import MOST_QUERIES
 from tap_salesforce_temporal.windows import Planner, Window
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
 
-    from tap_salesforce_temporal.reading.rest import RestReader
+    from tap_salesforce_temporal.reading.choice import Choice
     from tap_salesforce_temporal.sources import Source
 
-__all__ = ["Begin", "Complete", "Rows", "read_windows"]
+__all__ = ["Begin", "Complete", "Item", "Rows", "WindowReader"]
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 _TRIES: Final = 3
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """Rows of this window follow; what came since the last `Complete` is superseded."""
+    """Rows of this window follow, read by the API `source`; what came since the last `Complete` is superseded."""
 
     window: Window
+    source: Api = "rest"
 
 
 class Rows(msgspec.Struct, Generic[RowT], frozen=True):
-    """A page of the window's rows."""
+    """A page of the window's rows; `size` is that of the answer they came in, in bytes."""
 
     rows: list[RowT]
+    size: int = 0
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -43,81 +50,154 @@ class Complete(msgspec.Struct, frozen=True):
     rows: int
 
 
-def read_windows(
-    reader: RestReader,
-    source: Source,
-    row_type: type[RowT],
-    start: datetime,
-    limit: datetime,
-    planner: Planner,
-    log: logging.Logger,
-) -> Iterator[Begin | Rows[RowT] | Complete]:
-    """Read all rows whose cursor is at or after `start` and before `limit`, window by window, in order.
+Item = Begin | Rows[Any] | Complete
+_Again = list[tuple[Window, int]]
+_Mended = QueryTimeoutError | NotForBulkError | LocatorExpiredError | JobFailedError | IncompleteReadError
+_MENDED: Final = (QueryTimeoutError, NotForBulkError, LocatorExpiredError, JobFailedError, IncompleteReadError)
 
-    Raises:
-        IncompleteReadError: rows read and rows counted differ, three times.
-        QueryTimeoutError: a window of one second is too much for Salesforce.
+
+class WindowReader:
+    """Reads one object, window by window.
+
+    Args:
+        source: The object.
+        row_type: The type of its rows.
+        choice: Which API reads a window.
+        planner: How long a window is.
+        log: For an operator.
+        statements: Gives the SOQL for a window, where it is not the source's own.
     """
-    while start < limit:
-        todo = [(planner.next(start, limit), _TRIES)]
-        start = todo[0][0].end
+
+    def __init__(
+        self,
+        source: Source,
+        row_type: type[msgspec.Struct],
+        choice: Choice,
+        planner: Planner,
+        log: logging.Logger,
+        statements: Callable[[Window], Sequence[str]] | None = None,
+    ) -> None:
+        self._source = source
+        self._row_type = row_type
+        self._choice = choice
+        self._planner = planner
+        self._log = log
+        self._statements = statements or source.statements
+
+    def lanes(self, start: datetime, limit: datetime) -> Iterator[Iterator[Item]]:
+        """Yield a lane for each window; together, in order, they read all rows from `start` on and before `limit`.
+
+        A window is planned when its lane is asked for, by the density that the lanes before have seen so far. A lane
+        raises IncompleteReadError when rows read and rows counted differ, three times, and QueryTimeoutError when a
+        window of one second is too much for Salesforce.
+        """
+        while start < limit:
+            window = self._planner.next(start, limit) if self._source.by_window else Window(start, limit)
+            start = window.end
+            yield self._lane(window)
+
+    def _lane(self, window: Window) -> Iterator[Item]:
+        todo = [(window, _TRIES)]
         while todo:
-            window, tries = todo.pop()
-            again = yield from _read(reader, source, row_type, window, tries, planner, log)
+            part, tries = todo.pop()
+            again = yield from self._read(part, tries)
             todo.extend(reversed(again))
 
-
-_Again = list[tuple[Window, int]]
-
-
-def _read(
-    reader: RestReader,
-    source: Source,
-    row_type: type[RowT],
-    window: Window,
-    tries: int,
-    planner: Planner,
-    log: logging.Logger,
-) -> Generator[Begin | Rows[RowT] | Complete, None, _Again]:
-    """Read one window; return the windows to read instead when it could not be read whole."""
-    conditions = window.conditions(source.cursor)
-    read = total = 0
-    try:
-        for page in reader.pages(soql.select(source.fields, source.sobject, *conditions), row_type):
-            if read == 0:
-                total = page.total
-                parts = planner.cut(window, total)
-                if len(parts) > 1:
-                    planner.saw(window, total)
-                    return [(part, tries) for part in parts]
-                yield Begin(window)
-            read += len(page.rows)
-            yield Rows(page.rows)
-    except QueryTimeoutError as error:
-        if not window.divisible:
-            raise QueryTimeoutError(
-                f"Stream `{source.stream}`: Salesforce cannot answer a query for the single second "
-                f"{window.start:%FT%TZ} of {source.sobject} in time. "
-                f"Ask Salesforce support for a custom index on {source.cursor}.",
-                status=error.status,
-                code=error.code,
-            ) from None
-        log.info("Window of %s s took Salesforce too long: reading its halves.", int(window.width.total_seconds()))
-        return [(part, tries) for part in window.parts(2)]
-    except LocatorExpiredError:
-        if tries == 1:
-            raise
-        log.info("The cursor of the window from %s is gone: reading it again.", f"{window.start:%FT%TZ}")
-        return [(window, tries - 1)]
-    if read != total and not (read < total and (source.mutable or reader.count(source.sobject, conditions) == read)):
-        if tries == 1:
-            raise IncompleteReadError(
+    def _read(self, window: Window, tries: int) -> Generator[Item, None, _Again]:
+        """Read one window; return the windows to read instead when it could not be read whole."""
+        source, reader = self._source, self._choice.reader
+        conditions = source.where(window)
+        read = total = 0
+        begun = uncounted = False
+        try:
+            for statement in self._together(self._statements(window)):
+                counted = False
+                for page in reader.pages(statement, self._row_type):
+                    if not counted:
+                        counted = True
+                        # Of a big object Salesforce may say -1: not counted. What it then delivers is all there is.
+                        uncounted = uncounted or page.total < 0
+                        total += page.total
+                        instead = [] if uncounted else self._instead(window, total)
+                        if instead:
+                            return [(part, tries) for part in instead]
+                    if not begun:
+                        begun = True
+                        yield Begin(window, reader.source)
+                    read += len(page.rows)
+                    yield Rows(page.rows, page.size)
+        except _MENDED as error:
+            return self._after(error, window, tries)
+        if not begun:
+            yield Begin(window, reader.source)
+        if not uncounted and read != total and not self._may_differ(read, total, conditions):
+            short = IncompleteReadError(
                 f"Stream `{source.stream}`: Salesforce counts {total} rows of {source.sobject} "
                 f"from {window.start:%FT%TZ} to {window.end:%FT%TZ} and delivered {read}, {_TRIES} times. "
                 "Nothing is lost: run again later."
             )
-        log.warning("Read %s of %s rows of a window: reading it again in halves.", read, total)
-        return [(part, tries - 1) for part in window.parts(2)]
-    planner.saw(window, read)
-    yield Complete(window, read)
-    return []
+            return self._after(short, window, tries)
+        yield Complete(window, read)
+        return []
+
+    def _together(self, statements: Sequence[str]) -> Iterator[str]:
+        """The statements; by REST, the first pages of five of them come in one API call."""
+        for place in range(0, len(statements), MOST_QUERIES):
+            five = statements[place : place + MOST_QUERIES]
+            if len(five) > 1 and self._choice.reader is self._choice.rest:
+                self._choice.rest.read_together(five)
+            yield from five
+
+    def _instead(self, window: Window, total: int) -> list[Window]:
+        """What to read instead of a window of which Salesforce counts so many rows: nothing, or other windows."""
+        self._planner.saw(window, total)  # the next lane is planned by it while this one is read
+        if self._choice.counted(total):
+            return [window]
+        parts = self._planner.cut(window, total) if self._source.by_window else []
+        return parts if len(parts) > 1 else []
+
+    def _after(self, error: _Mended, window: Window, tries: int) -> _Again:
+        """What to read after a window could not be read whole.
+
+        Raises:
+            SalesforceError, IncompleteReadError: nothing is left to try.
+        """
+        if isinstance(error, NotForBulkError):
+            self._choice.refused(error)
+            return [(window, tries)]
+        if isinstance(error, QueryTimeoutError):
+            if not (window.divisible and self._source.by_window):
+                raise self._too_slow(window, error) from None
+            seconds = int(window.width.total_seconds())
+            self._log.info("Window of %s s took Salesforce too long: reading its halves.", seconds)
+            return [(part, tries) for part in window.parts(2)]
+        if tries == 1:
+            raise error
+        if isinstance(error, IncompleteReadError) and self._source.by_window:
+            self._log.warning("A window was incomplete: reading it again in halves.")
+            return [(part, tries - 1) for part in window.parts(2)]
+        if isinstance(error, IncompleteReadError):
+            self._log.warning("A window was incomplete: reading it again.")
+            return [(window, tries - 1)]
+        lost = "cursor" if isinstance(error, LocatorExpiredError) else "job"
+        self._log.info("The %s of the window from %s is gone: reading it again.", lost, f"{window.start:%FT%TZ}")
+        return [(window, tries - 1)]
+
+    def _too_slow(self, window: Window, error: QueryTimeoutError) -> QueryTimeoutError:
+        source = self._source
+        return QueryTimeoutError(
+            f"Stream `{source.stream}`: Salesforce cannot answer a query for the single second "
+            f"{window.start:%FT%TZ} of {source.sobject} in time. "
+            f"Ask Salesforce support for a custom index on {source.cursor}.",
+            status=error.status,
+            code=error.code,
+        )
+
+    def _may_differ(self, read: int, total: int, conditions: tuple[str, ...]) -> bool:
+        """Fewer rows than counted are right of what changes, and where a fresh count agrees."""
+        source = self._source
+        if read > total:
+            return False
+        if not source.countable:
+            return source.mutable
+        return source.mutable or self._choice.rest.count(source.sobject, conditions) == read

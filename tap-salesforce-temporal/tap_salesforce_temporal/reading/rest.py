@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import msgspec
 
 from microdecisions import soql, timestamps, values
 from microdecisions.errors import IncompleteReadError, SalesforceError
+from tap_salesforce_temporal.reading.together import first_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from microdecisions.event import Source as Api
     from microdecisions.session import SalesforceSession
     from tap_salesforce_temporal.sources import Source
 
@@ -35,11 +37,13 @@ class QueryPage(msgspec.Struct, Generic[RowT], kw_only=True):
         total: Rows that Salesforce counts for the whole statement.
         rows: Rows of this page.
         next_url: Path of the next page; None on the last.
+        size: Bytes of the answer.
     """
 
     total: int = msgspec.field(name="totalSize")
     rows: list[RowT] = msgspec.field(name="records")
     next_url: str | None = msgspec.field(name="nextRecordsUrl", default=None)
+    size: int = 0
 
 
 class _Instant(msgspec.Struct):
@@ -58,10 +62,17 @@ class RestReader:
         api_version: Such as `66.0`.
     """
 
+    source: Final[Api] = "rest"
+
     def __init__(self, session: SalesforceSession, api_version: str) -> None:
         self._session = session
         self._path = f"/services/data/v{api_version}/queryAll"
+        self._first: dict[str, bytes] = {}
         self._decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[QueryPage[msgspec.Struct]]] = {}
+
+    def read_together(self, statements: Sequence[str]) -> None:
+        """Fetch the first pages of up to five statements in one API call; `pages` begins with them, once."""
+        self._first.update(first_pages(self._session, statements))
 
     def pages(self, statement: str, row_type: type[RowT]) -> Iterator[QueryPage[RowT]]:
         """Run a statement and yield its pages.
@@ -69,7 +80,10 @@ class RestReader:
         Raises:
             QueryTimeoutError, LocatorExpiredError, SalesforceError, UnreachableError: from the session.
         """
-        page = self._decode(self._session.get_bytes(self._path, params={"q": statement}).body, row_type)
+        body = self._first.pop(statement, None)
+        if body is None:
+            body = self._session.get_bytes(self._path, params={"q": statement}).body
+        page = self._decode(body, row_type)
         yield page
         while page.next_url is not None:
             page = self._decode(self._session.get_bytes(page.next_url).body, row_type)
@@ -112,13 +126,15 @@ class RestReader:
             self._decoders[row_type] = decoder
         try:
             try:
-                return decoder.decode(body)  # type: ignore[return-value]
+                page = decoder.decode(body)
             except msgspec.DecodeError:
-                return decoder.decode(_without_lone_surrogates(body))  # type: ignore[return-value]
+                page = decoder.decode(_without_lone_surrogates(body))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # The message of a DecodeError names a path and types, never a value.
             what = error if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
             raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {what}.") from None
+        page.size = len(body)
+        return page  # type: ignore[return-value]
 
 
 def _without_lone_surrogates(body: bytes) -> bytes:

@@ -1,0 +1,88 @@
+"""From the CSV of Bulk API 2.0 to the typed rows that REST gives: an empty cell is null, every value is text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["rows_of"]
+
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+csv.field_size_limit(64 * 1024 * 1024)  # the library's own limit of 128 KiB is below that of a long text field
+
+_PATH: Final = "."
+
+
+def rows_of(body: bytes, row_type: type[RowT]) -> Iterator[RowT]:
+    """Read one result set, whose first line names the columns; rows are made as they are asked for.
+
+    Args:
+        body: UTF-8, comma-separated, quoted as RFC 4180 says; line breaks within quotes are part of the value.
+        row_type: The row's type; its fields' encoded names are the columns, or the first step of a path such as
+            `ProcessInstance.TargetObjectId`.
+
+    Raises:
+        ValueError: it is not such a document, or a row has not as many cells as there are columns.
+    """
+    # newline="": a line break within a value stays as it is.
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""), strict=True)
+    try:
+        columns = next(lines, None)
+        if columns is None:
+            raise ValueError("a result set has no header")
+        make = (
+            _flat(columns, row_type) if not any(_PATH in column for column in columns) else _nested(columns, row_type)
+        )
+        width = len(columns)
+        for cells in lines:
+            if len(cells) != width:
+                raise ValueError(f"line {lines.line_num} has {len(cells)} cells for {width} columns")
+            yield make(cells)
+    except csv.Error as error:
+        raise ValueError(f"line {lines.line_num} is not CSV: {error}") from None
+
+
+def _flat(columns: Sequence[str], row_type: type[RowT]) -> Callable[[list[str]], RowT]:
+    """Rows without parents: cells in the order of the struct's fields, which takes them in that order."""
+    place = {column: number for number, column in enumerate(columns)}
+    fields = msgspec.structs.fields(row_type)
+    missing = [field.encode_name for field in fields if field.required and field.encode_name not in place]
+    if missing:
+        raise ValueError(f"the column {missing[0]} is missing")
+    # A column that was not asked for is read from an empty cell behind the last one.
+    pick = itemgetter(*(place.get(field.encode_name, len(columns)) for field in fields))
+
+    def make(cells: list[str]) -> RowT:
+        cells.append("")
+        return row_type(*[cell or None for cell in pick(cells)])
+
+    return make
+
+
+def _nested(columns: Sequence[str], row_type: type[RowT]) -> Callable[[list[str]], RowT]:
+    """Rows with fields of parents; a parent whose cells are all empty is null, as REST says it."""
+    ways = [column.split(_PATH) for column in columns]
+
+    def make(cells: list[str]) -> RowT:
+        tree: dict[str, Any] = {}
+        for way, cell in zip(ways, cells, strict=True):
+            at = tree
+            for step in way[:-1]:
+                at = at.setdefault(step, {})
+            at[way[-1]] = cell or None
+        return msgspec.convert(_pruned(tree), row_type, strict=False)
+
+    return make
+
+
+def _pruned(tree: dict[str, Any]) -> dict[str, Any] | None:
+    kept = {name: _pruned(value) if isinstance(value, dict) else value for name, value in tree.items()}
+    return kept if any(value is not None for value in kept.values()) else None

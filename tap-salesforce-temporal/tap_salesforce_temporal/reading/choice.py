@@ -1,0 +1,96 @@
+"""Which API reads a stream: REST for little, Bulk API 2.0 for much, REST again where Salesforce refuses Bulk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import logging
+
+    from tap_salesforce_temporal.reading.bulk import BulkReader, NotForBulkError
+    from tap_salesforce_temporal.reading.rest import RestReader
+    from tap_salesforce_temporal.windows import Planner
+
+__all__ = ["BULK", "BULK_FROM_ROWS", "REST", "ApiType", "Choice", "Size"]
+
+ApiType = Literal["auto", "rest", "bulk2"]
+
+BULK_FROM_ROWS: Final = 100_000
+"""Rows of a stream, or of one window, from which on a job is cheaper than pages: 50 calls against about ten."""
+
+
+PAGE_ROWS: Final = 2_000
+"""Rows of a page of REST."""
+
+
+class Size(NamedTuple):
+    """How large a window should be, and when it is too large to be read as it is."""
+
+    target_rows: int
+    most_rows: int
+
+
+# A little less than ten pages, so that a window seldom ends with a page for a few rows.
+REST: Final = Size(19_000, 40_000)
+# A run that ends early reads a job's window again; a job costs about ten calls beside its results.
+BULK: Final = Size(500_000, 1 << 62)
+
+
+class Choice:
+    """The reader of one stream's next window; it may change in the course of a run.
+
+    Args:
+        api_type: What the user set.
+        rest: Reads by REST.
+        bulk: Reads by Bulk; None where the object is not to be read so.
+        planner: Told how large windows should be.
+        stream: For the log.
+        log: For an operator.
+    """
+
+    def __init__(
+        self,
+        api_type: ApiType,
+        rest: RestReader,
+        bulk: BulkReader | None,
+        planner: Planner,
+        stream: str,
+        log: logging.Logger,
+    ) -> None:
+        self.rest = rest
+        self._bulk = None if api_type == "rest" else bulk
+        self._planner = planner
+        self._stream = stream
+        self._log = log
+        self._by_bulk = False
+        self._aim(by_bulk=api_type == "bulk2" and self._bulk is not None)
+
+    @property
+    def reader(self) -> RestReader | BulkReader:
+        """What reads the next window."""
+        return self._bulk if self._by_bulk and self._bulk is not None else self.rest
+
+    def counted(self, rows: int) -> bool:
+        """Take how many rows are to be read; whether that moves the stream from REST to Bulk."""
+        if self._by_bulk or self._bulk is None or rows < BULK_FROM_ROWS:
+            return False
+        self._log.info("Stream `%s`: %s rows, read by Bulk API 2.0.", self._stream, f"{rows:,}")
+        self._aim(by_bulk=True)
+        return True
+
+    def calls_for(self, rows: int) -> int:
+        """About how many API calls it takes to read so many rows."""
+        if self._by_bulk and self._bulk is not None:
+            return -(-rows // self._bulk.page_rows) + 6 * -(-rows // BULK.target_rows)
+        return -(-rows // PAGE_ROWS) + rows // REST.target_rows
+
+    def refused(self, error: NotForBulkError) -> None:
+        """Go on by REST."""
+        self._bulk = None
+        self._aim(by_bulk=False)
+        self._log.info("Stream `%s`: read by REST, because Bulk was refused: %s", self._stream, error)
+
+    def _aim(self, *, by_bulk: bool) -> None:
+        self._by_bulk = by_bulk
+        size = BULK if by_bulk else REST
+        self._planner.aim(target_rows=size.target_rows, most_rows=size.most_rows)
