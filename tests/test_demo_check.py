@@ -45,6 +45,28 @@ TRUTH = [
         "changes": [], "process": "p", "instance": "x", "step": "s",
     },
     {"at": "2024-01-05T10:00:00Z", "actor": "u1", "action": "delete", "object": "Opportunity", "record": "o1"},
+    {
+        "at": "2024-01-06T10:00:00Z", "actor": "u1", "action": "update", "object": "Lead", "record": "l1",
+        "changes": [
+            {"field": "Status", "type": "picklist", "old": "Working", "new": "Closed - Converted"},
+            {"field": "IsConverted", "type": "boolean", "old": "false", "new": "true"},
+        ],
+    },
+    {
+        "at": "2024-01-06T11:00:00Z", "actor": "u2", "action": "create", "object": "Task", "record": "t1",
+        "changes": [{"field": "Status", "type": "picklist", "old": None, "new": "Not Started"}],
+    },
+    {
+        "at": "2024-01-07T10:00:00Z", "actor": "u1", "action": "update", "object": "Task", "record": "t1",
+        "changes": [{"field": "Status", "type": "picklist", "old": "Not Started", "new": "Open"}],
+    },
+    {
+        "at": "2024-01-08T10:00:00Z", "actor": None, "action": "setup", "object": "SetupAuditTrail", "record": "s1",
+        "changes": [
+            {"field": "Action", "type": "text", "old": None, "new": "PermSetAssign"},
+            {"field": "Display", "type": "text", "old": None, "new": "Assigned"},
+        ],
+    },
 ]  # fmt: skip
 
 
@@ -70,6 +92,8 @@ def arrived() -> dict[str, list[Row]]:
     first = {"EVENT_TYPE": "stage_change", "CONTEXT": '{"previous_stage": null}'}
     second = {"EVENT_TYPE": "stage_change", "CONTEXT": {"previous_stage": "Prospecting", "stage_duration_days": 2.0}}
     step = {"EVENT_TYPE": "approval_decision", "RECORD_TYPE": "Invoice__c", "RECORD_ID": "i1"}
+    task = {"EVENT_TYPE": "activity", "RECORD_TYPE": "Task", "RECORD_ID": "t1"}
+    setup = {"EVENT_TYPE": "setup_change", "RECORD_TYPE": "Setup", "RECORD_ID": None, "ACTOR_ID": None}
     return {
         "OPPORTUNITY_HISTORY": [
             event(1, 1, "u1", "StageName", None, "Prospecting", **first),
@@ -81,14 +105,24 @@ def arrived() -> dict[str, list[Row]]:
             event(5, 3, "u2", "Owner", "Ann", "Bob"),
             event(6, 3, "u2", "Owner", "u1", "u2", IS_PRIMARY=False),
         ],
+        "LEAD_HISTORY": [
+            event(8, 6, "u1", "Status", "Working", "Closed - Converted", RECORD_TYPE="Lead", RECORD_ID="l1"),
+            event(9, 6, "u1", "leadConverted", None, None, RECORD_TYPE="Lead", RECORD_ID="l1"),
+        ],
         "PROCESS_INSTANCE_STEP": [event(7, 4, "u3", "StepStatus", None, "Approved", **step)],
+        "PROCESS_INSTANCE": [event(10, 4, "u3", "Status", None, "Approved", **step)],
+        "ACTIVITY_FIELD_HISTORY": [
+            event(13, 7, "u1", "Status", "Not Started", "Open", RECORD_TYPE="Task", RECORD_ID="t1"),
+        ],
+        "TASK": [event(11, 7, "u1", "Status", None, "Open", **task)],
+        "SETUP_AUDIT_TRAIL": [event(12, 8, "", "PermSetAssign", None, "Assigned", **setup)],
         "CASE_HISTORY": [],
     }
 
 
 def check(folder: Path, rows: dict[str, list[Row]]) -> subprocess.CompletedProcess[str]:
     (folder / "truth.jsonl").write_text("".join(json.dumps(line) + "\n" for line in TRUTH), encoding="utf-8")
-    tracked = {"Opportunity": ["StageName", "Owner"], "Invoice__c": []}
+    tracked = {"Opportunity": ["StageName", "Owner"], "Invoice__c": [], "Lead": ["Status"]}
     (folder / "meta.json").write_text(json.dumps({"tracked_fields": tracked}), encoding="utf-8")
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     (folder / "client.py").write_text(CLIENT, encoding="utf-8")
@@ -185,3 +219,15 @@ def test_an_empty_truth_is_no_success(tmp_path: Path) -> None:
     client = [sys.executable, str(tmp_path / "client.py"), str(tmp_path / "rows.json")]
     command = [sys.executable, str(CHECK), str(tmp_path), "--schema", "S", "--query", *client]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_an_earlier_version_of_a_row_may_be_there_and_the_last_one_must(tmp_path: Path) -> None:
+    about = {"EVENT_TYPE": "activity", "RECORD_TYPE": "Task", "RECORD_ID": "t1"}
+    earlier = event(20, 6, "u2", "Status", None, "Not Started", TIMESTAMP_OCCURRED="2024-01-06 11:00:00.000", **about)
+    rows = arrived()
+    assert check(tmp_path, {**rows, "TASK": [*rows["TASK"], earlier]}).returncode == 0
+    done = check(tmp_path, {**rows, "TASK": [earlier]})
+    assert done.returncode == 1
+    assert "task: 1 events missing" in done.stderr
+    done = check(tmp_path, {**rows, "TASK": [*rows["TASK"], {**earlier, "NEW_VALUE": "Never"}]})
+    assert "task: 1 events not decided" in done.stderr

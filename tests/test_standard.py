@@ -21,13 +21,20 @@ from tests.harness import config_for
 _folder = tempfile.TemporaryDirectory()
 atexit.register(_folder.cleanup)
 _org = Path(_folder.name) / "org"
-seed_org(_org, events=1_000, seed=5)
+seed_org(_org, events=4_000, seed=1)  # has rows for every source
 
 with serve_in_thread(_org) as _server:
     _port = urlsplit(_server.url).port or 0
+    _config = config_for(_server.url, _org)
+    _catalog = TapSalesforceTemporal(config=_config).catalog_dict
+    for _stream in _catalog["streams"]:  # what is off by default is tested too
+        for _entry in _stream["metadata"]:
+            if not _entry["breadcrumb"]:
+                _entry["metadata"]["selected"] = True
     TestStandard = get_tap_test_class(
         TapSalesforceTemporal,
-        config=config_for(_server.url, _org),
+        config=_config,
+        catalog=_catalog,
         suite_config=SuiteConfig(max_records_limit=50, ignore_no_records_for_streams=["declaration__history"]),
     )
 

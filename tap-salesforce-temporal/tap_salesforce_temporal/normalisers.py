@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from microdecisions import soql
-from tap_salesforce_temporal.normalise import approval, field_change, opportunity
+from microdecisions import soql, timestamps
+from microdecisions.errors import SalesforceError
+from tap_salesforce_temporal.normalise import big_history, field_change, log_file, opportunity
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actors
+    from tap_salesforce_temporal.actors import Actor, Actors
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.reading.rest import RestReader
-    from tap_salesforce_temporal.sources import Source
+    from tap_salesforce_temporal.sources import Narrowing, Source
     from tap_salesforce_temporal.windows import Window
 
-__all__ = ["ApprovalSteps", "FieldChanges", "Normaliser", "OpportunitySnapshots"]
+__all__ = ["ActivityChanges", "FieldChanges", "LogFiles", "Normaliser", "OpportunitySnapshots", "RowByRow", "ToEvents"]
+
+_PAGE_LINES: Final = 2_000  # of an event log file
+
+
+class ToEvents(Protocol):
+    """Makes events of rows; a pure function."""
+
+    def __call__(
+        self,
+        rows: Sequence[Any],
+        objects_by_prefix: Mapping[str, str],
+        actors: Mapping[str | None, Actor],
+        extraction: Extraction,
+        /,
+    ) -> Iterable[MicroDecisionEvent]:
+        """The events of a page of rows."""
+        ...
 
 
 class Normaliser(Protocol):
@@ -28,7 +47,9 @@ class Normaliser(Protocol):
 
     row_type: type[Any]
 
-    def events(self, rows: Sequence[Any], window: Window, extraction: Extraction) -> list[MicroDecisionEvent]:
+    def events(
+        self, rows: Sequence[Any], window: Window, extraction: Extraction
+    ) -> list[MicroDecisionEvent] | Iterator[list[MicroDecisionEvent]]:
         """Turn rows of one window into events: a page of them, or all where the source says `whole_window`."""
         ...
 
@@ -64,31 +85,111 @@ class FieldChanges:
         """Nothing is kept."""
 
 
-class ApprovalSteps:
-    """`ProcessInstanceStep`.
+class RowByRow:
+    """Objects whose rows become events each by itself.
 
     Args:
-        source: The object.
+        row_type: The type of the rows.
+        people: Ids of the users whom a row's events name as actors.
         actors: Who decided.
         objects_by_prefix: API name of the sObject by the first three characters of its ids.
+        to_events: Makes the events of rows, given `objects_by_prefix` and actors by user id.
     """
 
-    row_type = approval.ApprovalStepRow
-
-    def __init__(self, source: Source, actors: Actors, objects_by_prefix: Mapping[str, str]) -> None:
-        self._source = source
+    def __init__(
+        self,
+        row_type: type[Any],
+        people: Callable[[Any], Iterable[str | None]],
+        actors: Actors,
+        objects_by_prefix: Mapping[str, str],
+        to_events: ToEvents,
+    ) -> None:
+        self.row_type = row_type
+        self._people = people
         self._actors = actors
         self._objects_by_prefix = objects_by_prefix
+        self._to_events = to_events
+
+    def events(self, rows: Sequence[Any], window: Window, extraction: Extraction) -> list[MicroDecisionEvent]:
+        """The events of a page of rows."""
+        del window
+        actors = self._actors.known(person for row in rows for person in self._people(row))
+        return list(self._to_events(rows, self._objects_by_prefix, actors, extraction))
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class ActivityChanges(RowByRow):
+    """`ActivityFieldHistory`: its rows are asked for by activity, so those of other times are left out here.
+
+    Args:
+        actors: Who decided.
+        objects_by_prefix: API name of the sObject by the first three characters of its ids.
+        narrowing: What the user wants of field histories.
+    """
+
+    def __init__(self, actors: Actors, objects_by_prefix: Mapping[str, str], narrowing: Narrowing) -> None:
+        super().__init__(
+            big_history.ActivityHistoryRow,
+            lambda row: (row.changed_by_id,),
+            actors,
+            objects_by_prefix,
+            big_history.activity_changes,
+        )
+        self._narrowing = narrowing
 
     def events(
-        self, rows: Sequence[approval.ApprovalStepRow], window: Window, extraction: Extraction
+        self, rows: Sequence[big_history.ActivityHistoryRow], window: Window, extraction: Extraction
     ) -> list[MicroDecisionEvent]:
-        """One event per row."""
+        """The events of the rows that are of the window and wanted."""
+        start, end = timestamps.to_text(window.start), timestamps.to_text(window.end)
+        kept = [row for row in rows if start <= timestamps.canonical(row.changed_date) < end and self._wants(row)]
+        return super().events(kept, window, extraction)
+
+    def _wants(self, row: big_history.ActivityHistoryRow) -> bool:
+        parent = self._objects_by_prefix.get(row.activity_id[:3])
+        fields = self._narrowing.fields_of(parent)
+        return self._narrowing.takes("ActivityFieldHistory", parent) and (fields is None or row.field in fields)
+
+
+class LogFiles:
+    """`EventLogFile`: the lines of each file, page by page.
+
+    Args:
+        actors: Who did it.
+        read: Gives the content of a file by its id.
+    """
+
+    row_type = log_file.LogFileRow
+
+    def __init__(self, actors: Actors, read: Callable[[str], bytes]) -> None:
+        self._actors = actors
+        self._read = read
+
+    def events(
+        self, rows: Sequence[log_file.LogFileRow], window: Window, extraction: Extraction
+    ) -> Iterator[list[MicroDecisionEvent]]:
+        """The events of the files, a page of lines at a time.
+
+        Raises:
+            SalesforceError: a file is no CSV.
+        """
         del window
-        actors = self._actors.known(row.actor_id for row in rows)
-        return approval.approval_decisions(
-            rows, self._objects_by_prefix, actors, extraction, cursor=self._source.cursor
-        )
+        for row in rows:
+            numbered = enumerate(self._lines(row))
+            while page := list(itertools.islice(numbered, _PAGE_LINES)):
+                actors = self._actors.known(log_file.user_of(line) for _, line in page)
+                yield [log_file.logged(row, number, line, actors, extraction) for number, line in page]
+
+    def _lines(self, row: log_file.LogFileRow) -> Iterator[log_file.Line]:
+        try:
+            yield from log_file.lines_of(self._read(row.id))
+        except ValueError as error:  # names lines and columns, never a value
+            what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        else:
+            return
+        raise SalesforceError(f"The event log file {row.id} is not of the documented form: {what}.")
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -9,9 +10,12 @@ import msgspec
 
 from microdecisions.describe import SalesforceMetadata
 from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
+from microdecisions.ids import to_18
 from microdecisions.session import open_session
 from tap_salesforce_temporal import sources
 from tap_salesforce_temporal.actors import Actors
+from tap_salesforce_temporal.describing import describe_together
+from tap_salesforce_temporal.reading.bulk import BulkReader
 from tap_salesforce_temporal.reading.rest import RestReader
 
 if TYPE_CHECKING:
@@ -28,9 +32,21 @@ __all__ = ["Org"]
 
 _SPECIAL: Final[Mapping[str, Callable[[ObjectDescription], Source]]] = {
     "OpportunityHistory": sources.opportunity_history_source,
+    "ProcessInstance": sources.process_instance_source,
     "ProcessInstanceStep": sources.approval_step_source,
+    "ProcessInstanceWorkitem": sources.workitem_source,
+    "ApprovalSubmission": sources.approval_submission_source,
+    "ApprovalWorkItem": sources.approval_work_item_source,
+    "ActivityFieldHistory": sources.activity_field_history_source,
+    "Task": sources.task_source,
+    "Event": sources.event_source,
+    "SetupAuditTrail": sources.setup_audit_trail_source,
+    "LoginHistory": sources.login_history_source,
+    "EventLogFile": sources.event_log_file_source,
 }
 """Sources that are told by their names, because describe does not associate them as history."""
+
+_ARCHIVE: Final = "FieldHistoryArchive"
 
 
 class _Organization(msgspec.Struct):
@@ -53,8 +69,12 @@ class Org:
         self.session = open_session(settings, stop=stop)
         token = self.session.login()
         self.reader = RestReader(self.session, settings.api_version)
+        self.bulk = BulkReader(self.session, settings.bulk_page_size, stop, time.sleep, log)
         self.actors = Actors(self.reader.rows, settings.integration_users, log)
+        self.narrowing = sources.Narrowing(settings.history_objects, settings.history_fields)
         self._metadata = SalesforceMetadata(self.session)
+        self._descriptions: dict[str, ObjectDescription] = {}
+        self._field_types: dict[str, dict[str, str]] = {}
         self._log = log
         self.org_id = token.org_id
         log.info("Connected to the org %s (%s) at %s.", self._name(), self.org_id, token.instance_url)
@@ -77,30 +97,63 @@ class Org:
         """API name of each sObject by the first three characters of its records' ids."""
         return {summary.key_prefix: name for name, summary in self._objects.items() if summary.key_prefix}
 
+    @cached_property
+    def histories(self) -> dict[str, str]:
+        """API name of the field-history object by that of the object it is about."""
+        return {
+            summary.associate_parent_entity: name
+            for name, summary in sorted(self._objects.items())
+            if summary.associate_entity_type == "History" and summary.associate_parent_entity and name not in _SPECIAL
+        }
+
+    def field_types(self, sobject: str) -> dict[str, str]:
+        """Describe's type of an object's fields, by their names and by what their history calls look-ups."""
+        known = self._field_types.get(sobject)
+        if known is None:
+            description = self._described(sobject)
+            known = {}
+            for field in () if description is None else description.fields:
+                names = (field.name, field.relationship_name, field.name.removesuffix("Id"))
+                known.update({name: field.type for name in names if name})
+            self._field_types[sobject] = known
+        return known
+
+    def log_file(self, file_id: str) -> bytes:
+        """The content of an event log file. One API call."""
+        path = f"sobjects/EventLogFile/{to_18(file_id)}/LogFile"
+        return self.session.get_bytes(path, headers={"Accept": "*/*"}).body
+
     def sources(self, only: Collection[str] | None = None) -> Iterator[Source]:
         """Find what can be read, from describe.
 
         Args:
-            only: Names of the streams that are asked for; all when None. Each costs one describe call.
+            only: Names of the streams that are asked for; all when None. 25 of them cost one API call.
         """
         streams = sources.stream_names(self._objects)
-        for name, summary in sorted(self._objects.items()):
-            if not summary.queryable or (only is not None and streams[name] not in only):
-                continue
-            if name not in _SPECIAL and summary.associate_entity_type != "History":
-                continue
+        asked = [
+            summary
+            for name, summary in sorted(self._objects.items())
+            if summary.queryable and (only is None or streams[name] in only) and self._may_be_read(summary)
+        ]
+        self._descriptions.update(describe_together(self.session, [summary.name for summary in asked]))
+        for summary in asked:
             source = self._source(summary)
-            if source is not None:
-                yield msgspec.structs.replace(source, stream=streams[name])
+            narrowed = None if source is None else self.narrowing.applied(source)
+            if narrowed is not None:
+                yield msgspec.structs.replace(narrowed, stream=streams[summary.name])
+
+    def _may_be_read(self, summary: ObjectSummary) -> bool:
+        """Whether an object looks like a source, by its line in the list of all objects."""
+        if summary.associate_entity_type == "History":
+            return self.narrowing.takes(summary.name, summary.associate_parent_entity)
+        return summary.name in _SPECIAL or summary.name == _ARCHIVE
 
     def _source(self, summary: ObjectSummary) -> Source | None:
-        try:
-            description = self._metadata.describe(summary.name)
-        except SalesforceError as error:
-            if error.code not in NOT_FOR_THIS_USER:
-                raise
-            self._log.warning("%s is listed but cannot be described (%s): left out.", summary.name, error.code)
+        description = self._described(summary.name)
+        if description is None:
             return None
+        if summary.name == _ARCHIVE:
+            return sources.field_history_archive_source(description, self.histories) if self.histories else None
         special = _SPECIAL.get(summary.name)
         if special is not None:
             return special(description)
@@ -108,3 +161,14 @@ class Org:
         if source is None:
             self._log.info("%s is associated as history but has not the columns of one: left out.", summary.name)
         return source
+
+    def _described(self, sobject: str) -> ObjectDescription | None:
+        if sobject in self._descriptions:
+            return self._descriptions[sobject]
+        try:
+            return self._metadata.describe(sobject)
+        except SalesforceError as error:
+            if error.code not in NOT_FOR_THIS_USER:
+                raise
+            self._log.warning("%s is listed but cannot be described (%s): left out.", sobject, error.code)
+            return None

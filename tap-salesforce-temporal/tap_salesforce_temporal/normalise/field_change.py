@@ -22,27 +22,35 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.sources import Source
 
-__all__ = ["OPPORTUNITY_HISTORY_FIELDS", "FieldHistoryRow", "field_changes", "row_type"]
+__all__ = [
+    "NOT_RECORDED",
+    "OPPORTUNITY_HISTORY_FIELDS",
+    "FieldHistoryRow",
+    "field_changes",
+    "is_pseudo_field",
+    "row_type",
+]
 
 OPPORTUNITY_HISTORY_FIELDS: Final = frozenset(
     {"StageName", "Amount", "CloseDate", "Probability", "ForecastCategory", "ForecastCategoryName"}
 )
 """Fields of Opportunity whose changes `OpportunityHistory` records too."""
 
-_NOT_RECORDED: Final = {"values_not_recorded": "true"}
+NOT_RECORDED: Final = {"values_not_recorded": "true"}
+"""The flag of a change whose values Salesforce did not record."""
 
 
-class FieldHistoryRow(msgspec.Struct, kw_only=True, gc=False):
+class FieldHistoryRow(msgspec.Struct, gc=False):
     """One row of any field-history object; `parent_id` is read from the object's own parent field."""
 
     id: str = msgspec.field(name="Id")
-    parent_id: str | None = None
     field: str = msgspec.field(name="Field")
+    created_date: str = msgspec.field(name="CreatedDate")
+    parent_id: str | None = None
     data_type: str | None = msgspec.field(name="DataType", default=None)
     old_value: Any = msgspec.field(name="OldValue", default=None)
     new_value: Any = msgspec.field(name="NewValue", default=None)
     created_by_id: str | None = msgspec.field(name="CreatedById", default=None)
-    created_date: str = msgspec.field(name="CreatedDate")
 
 
 def row_type(parent_field: str) -> type[FieldHistoryRow]:
@@ -51,7 +59,6 @@ def row_type(parent_field: str) -> type[FieldHistoryRow]:
         "FieldHistoryRow",
         [("parent_id", str | None, msgspec.field(name=parent_field, default=None))],
         bases=(FieldHistoryRow,),
-        kw_only=True,
         gc=False,
     )
 
@@ -76,17 +83,18 @@ def field_changes(
     prefix = f"{extraction.org_id}:{source.sobject}:"
     sobject, parent, origin = source.sobject, source.parent, extraction.source
     extracted_at, version = extraction.extracted_at, extraction.extractor_version
+    converter, instant = values.converter, timestamps.canonical
     events = []
     for row in rows:
         actor_id, actor_type, actor_name = actors[row.created_by_id]
-        at = timestamps.canonical(row.created_date)
+        at = instant(row.created_date)
         row_id, record_id = to_18(row.id), row.parent_id
         kind, field = row.data_type, row.field
-        old = values.canonical(row.old_value, kind)
-        new = values.canonical(row.new_value, kind)
-        context = EventContext(sobject, row_id, origin, data_type=kind)
+        canonical = converter(kind)
+        old, new = canonical(row.old_value), canonical(row.new_value)
+        context = EventContext(sobject, row_id, origin, kind)
         if old is None and new is None and not is_pseudo_field(field):
-            context.metadata = _NOT_RECORDED
+            context.metadata = NOT_RECORDED
         events.append(
             MicroDecisionEvent(
                 prefix + row_id,

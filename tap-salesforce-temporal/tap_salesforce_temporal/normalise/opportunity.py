@@ -39,11 +39,12 @@ COLUMNS: Final = {
 _MOST_TO_CHAIN: Final = 8  # rows of one opportunity in one second; beyond it their Ids decide
 
 
-class OpportunityRow(msgspec.Struct, kw_only=True, gc=False):
+class OpportunityRow(msgspec.Struct, gc=False):
     """One row of `OpportunityHistory`."""
 
     id: str = msgspec.field(name="Id")
     opportunity_id: str = msgspec.field(name="OpportunityId")
+    created_date: str = msgspec.field(name="CreatedDate")
     stage_name: Any = msgspec.field(name="StageName", default=None)
     amount: Any = msgspec.field(name="Amount", default=None)
     close_date: Any = msgspec.field(name="CloseDate", default=None)
@@ -52,7 +53,6 @@ class OpportunityRow(msgspec.Struct, kw_only=True, gc=False):
     prev_amount: Any = msgspec.field(name="PrevAmount", default=None)
     prev_close_date: Any = msgspec.field(name="PrevCloseDate", default=None)
     created_by_id: str | None = msgspec.field(name="CreatedById", default=None)
-    created_date: str = msgspec.field(name="CreatedDate")
 
     def values(self) -> tuple[str | None, ...]:
         """Canonical values in the order of `COLUMNS`."""
