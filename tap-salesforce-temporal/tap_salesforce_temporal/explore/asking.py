@@ -1,0 +1,145 @@
+"""Several queries in one API call, with what the org says to each: rows, or why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from microdecisions import values
+from microdecisions.answers import Verdict, answer_error, judge, read_problem
+from microdecisions.errors import ConfigurationError, QuotaCeilingError, SalesforceError, UnreachableError
+from tap_salesforce_temporal.reading.together import MOST_QUERIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from microdecisions.session import SalesforceSession
+
+__all__ = ["Reply", "ask"]
+
+T = TypeVar("T")
+Resource = Literal["query", "queryAll"]
+
+_TOO_MUCH_TOGETHER: Final = frozenset({"QUERY_TIMEOUT"})
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the org said to one statement.
+
+    Attributes:
+        body: The answer's body; empty when it was refused.
+        error: Why it was refused; None when it was not.
+    """
+
+    body: bytes = b""
+    error: SalesforceError | None = None
+
+    @property
+    def code(self) -> str:
+        """Salesforce's error code; empty when the statement was answered."""
+        return "" if self.error is None else self.error.code or f"HTTP {self.error.status}"
+
+    @property
+    def total(self) -> int:
+        """Rows that Salesforce counts for the statement; 0 when it was refused."""
+        return 0 if self.error is not None else msgspec.json.decode(self.body, type=_Total).total
+
+    def rows(self, kind: type[T]) -> list[T]:
+        """The rows of the first page; none when the statement was refused.
+
+        Raises:
+            SalesforceError: The answer is not of the documented form.
+        """
+        if self.error is not None:
+            return []
+        try:
+            found: list[T] = values.page_decoder(_Page[kind]).decode(self.body).rows  # type: ignore[valid-type]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            what = error if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
+            raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {what}.") from None
+        return found
+
+
+class _Total(msgspec.Struct):
+    total: int = msgspec.field(name="totalSize", default=0)
+
+
+class _Page(msgspec.Struct, Generic[T]):
+    rows: list[T] = msgspec.field(name="records")
+
+
+def ask(session: SalesforceSession, statements: Sequence[str], resource: Resource = "queryAll") -> list[Reply]:
+    """Run statements, up to five in one API call; those that cannot be run together are asked alone.
+
+    Args:
+        session: Logged-in session.
+        statements: SOQL whose answers fit one page.
+        resource: `queryAll`, or `query` for metadata.
+
+    Returns:
+        A reply for each statement, in their order.
+
+    Raises:
+        QuotaCeilingError, ConfigurationError, UnreachableError: What would meet each statement alone too.
+    """
+    replies: list[Reply] = []
+    for place in range(0, len(statements), MOST_QUERIES):
+        group = statements[place : place + MOST_QUERIES]
+        together = list(_together(session, group, resource)) if len(group) > 1 else [None] * len(group)
+        for statement, reply in zip(group, together, strict=True):
+            replies.append(reply or _alone(session, statement, resource))
+    return replies
+
+
+class _Part(msgspec.Struct, rename="camel"):
+    reference_id: str
+    http_status_code: int
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    composite_response: list[_Part]
+
+
+def _together(session: SalesforceSession, statements: Sequence[str], resource: Resource) -> Iterator[Reply | None]:
+    """A reply for each statement; None where it is worth to be asked alone."""
+    path = f"/services/data/v{session.api_version}/{resource}?q="
+    parts = [
+        {"method": "GET", "referenceId": f"query{number}", "url": path + quote(statement, safe="")}
+        for number, statement in enumerate(statements)
+    ]
+    try:
+        answer = session.post_json("composite", {"allOrNone": False, "compositeRequest": parts}, kind=_Answer)
+    except (QuotaCeilingError, ConfigurationError, UnreachableError):
+        raise
+    except SalesforceError:
+        yield from (None for _ in statements)
+        return
+    by_reference = {part.reference_id: part for part in answer.composite_response}
+    for number in range(len(statements)):
+        part = by_reference.get(f"query{number}")
+        yield None if part is None else _reply(part, resource)
+
+
+def _reply(part: _Part, resource: Resource) -> Reply | None:
+    body = bytes(part.body)
+    if part.http_status_code < 300:
+        return Reply(body)
+    problem = read_problem(body)
+    if problem.code in _TOO_MUCH_TOGETHER or judge(part.http_status_code, problem) is not Verdict.FAIL:
+        return None
+    error = answer_error(part.http_status_code, problem, f"GET {resource}")
+    if isinstance(error, SalesforceError):
+        return Reply(error=error)
+    raise error
+
+
+def _alone(session: SalesforceSession, statement: str, resource: Resource) -> Reply:
+    try:
+        return Reply(session.get_bytes(resource, params={"q": statement}).body)
+    except SalesforceError as error:
+        if error.status >= 500:
+            raise  # also after all tries: no answer about this statement
+        return Reply(error=error)
