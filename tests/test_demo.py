@@ -21,9 +21,12 @@ ROOT = Path(__file__).parents[1]
 EVENTS = "1200"
 NAME = f"demo-{EVENTS}"
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / ".meltano" / ".stamp").exists(), reason="needs `make setup`: Meltano and its plugins"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (ROOT / ".meltano" / ".stamp").exists(), reason="needs `make setup`: Meltano and its plugins"
+    ),
+    pytest.mark.xdist_group("demo"),  # one demo at a time: they share Meltano's folder and its lock
+]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -13,6 +14,7 @@ from microdecisions.settings import LoginSettings
 __all__ = ["TapSettings"]
 
 _DateTime = {"format": "date-time"}
+_FIELD_PATTERN = re.compile(r"[A-Za-z0-9_*?]+\.(?:\*|[A-Za-z][A-Za-z0-9_]*)")
 _OLDEST_VERSION = 50.0  # the first whose describe has associateEntityType
 
 
@@ -40,6 +42,32 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
             extra_json_schema=_DateTime,
         ),
     ] = None
+    api_type: Annotated[
+        Literal["auto", "rest", "bulk2"],
+        Meta(
+            title="API",
+            description="`rest`, `bulk2` (Bulk API 2.0), or `auto`: Bulk from 100,000 rows on, REST below. What "
+            "Salesforce does not serve by Bulk is read by REST.",
+        ),
+    ] = "auto"
+    bulk_page_size: Annotated[
+        int,
+        Meta(
+            title="Bulk page size",
+            description="Rows of one set of Bulk results; more need more memory and fewer API calls.",
+            ge=1_000,
+            le=250_000,
+        ),
+    ] = 50_000
+    max_concurrent_requests: Annotated[
+        int,
+        Meta(
+            title="Concurrent requests",
+            description="How many requests may wait for Salesforce at once, at most; it allows 25 long ones per org.",
+            ge=1,
+            le=20,
+        ),
+    ] = 5
     lag_seconds: Annotated[
         int,
         Meta(
@@ -58,6 +86,56 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
             le=604_800,
         ),
     ] = 900
+    history_objects: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="History objects",
+            description="Read the field history of these objects only: patterns of API names such as `Case` or "
+            "`Invoice*`, of the object or of its history; all when empty.",
+        ),
+    ] = ()
+    history_fields: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="History fields",
+            description="Read the history of these fields only, such as `Case.Status`: an object's API name or a "
+            "pattern of it, and the field as its history names it. Objects that are not named are read whole.",
+        ),
+    ] = ()
+    on_gap: Annotated[
+        Literal["fail", "warn"],
+        Meta(
+            title="On gap",
+            description="What a run does after it wrote a `gap` event, because Salesforce no longer keeps what was not "
+            "read in time: `fail` ends it once with exit code 4, `warn` with 0.",
+        ),
+    ] = "fail"
+    verify_days: Annotated[
+        int,
+        Meta(
+            title="Days to verify",
+            description="Once a day compare the rows that Salesforce counts of so many days with those that were read, "
+            "and read days again that have more: rows that came later than the overlap. 0 switches it off.",
+            ge=0,
+            le=90,
+        ),
+    ] = 7
+    max_run_seconds: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            title="Longest run (s)",
+            description="Stop cleanly after so long, with exit code 3 unless everything is read; the next run goes on "
+            "from there. A run completes one window at least.",
+        ),
+    ] = None
+    allow_org_change: Annotated[
+        bool,
+        Meta(
+            title="Allow another org",
+            description="Take a stored state of another org over for this one, as after a migration: what was recorded "
+            "before its bookmarks is not read.",
+        ),
+    ] = False
     opportunity_changes_from: Annotated[
         Literal["opportunity_history", "opportunity_field_history"],
         Meta(
@@ -81,6 +159,12 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
                 f"Setting `api_version` must be {_OLDEST_VERSION:.1f} or later: older versions do not tell which "
                 "objects are histories."
             )
+        for pattern in self.history_fields:
+            if _FIELD_PATTERN.fullmatch(pattern) is None:
+                raise ConfigurationError(
+                    "Setting `history_fields` takes an object and a field, such as `Case.Status` or `Case.*`; only the "
+                    "object may be a pattern."
+                )
         instants = {name: _instant(name, getattr(self, name)) for name in ("start_date", "end_date")}
         start, end = instants["start_date"], instants["end_date"]
         if start is not None and end is not None and start >= end:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog, Schema
+from singer_sdk.tap_base import CliTestOptionValue
 
 from microdecisions import command, event
 from microdecisions.errors import ConfigurationError, ObjectPermissionError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    import click
     from singer_sdk import Stream
 
 __all__ = ["TapSalesforceTemporal", "main"]
@@ -68,7 +70,13 @@ class TapSalesforceTemporal(Tap):
     @cached_property
     def run(self) -> Run:
         """What the streams share."""
-        return Run(self.settings, self.stop, self.logger)
+        run = Run(self.settings, self.stop, self.logger)
+        run.streams = self._in_turn
+        return run
+
+    def _in_turn(self) -> list[HistoryStream]:
+        """The streams that are read, in the order in which the SDK reads them."""
+        return [stream for stream in self.streams.values() if isinstance(stream, HistoryStream) and stream.selected]
 
     def discover_streams(self) -> Sequence[Stream]:
         """Make one stream per history object; with a catalog, only those it selects."""
@@ -93,6 +101,56 @@ class TapSalesforceTemporal(Tap):
         """Take the stored state whole, so that each STATE carries every bookmark received."""
         self.state.update(copy.deepcopy(bookmarks.check_state(state)))  # type: ignore[typeddict-item]
 
+    def _reset_state_progress_markers(self) -> None:
+        """What the SDK does with the state first, before anything is written."""
+        self._take_state()
+        self._order_streams()
+        super()._reset_state_progress_markers()
+
+    def _take_state(self) -> None:
+        """Check whose the state is, and name the streams of it that are there no more.
+
+        Raises:
+            ConfigurationError: it is another org's.
+        """
+        org = self.run.org
+        others = bookmarks.others(self.state, org.org_id)
+        if others and not self.settings.allow_org_change:
+            stream, other = next(iter(others.items()))
+            raise ConfigurationError(
+                f"The state is of another org: the bookmark of stream `{stream}` belongs to {other}, and the login "
+                f"leads to {org.org_id}. Log in to the org of the state, use another state id, or set "
+                "`allow_org_change` to go on from these bookmarks in this org."
+            )
+        if others:
+            self.logger.warning("The state of the org %s is taken over for %s.", *set(others.values()), org.org_id)
+            bookmarks.adopt(self.state, org.org_id)
+        bookmarks.migrate(self.state)
+        for stream in self._gone():
+            self.logger.warning(
+                "Stream `%s` was read before, but the org no longer shows its object, or not all of its columns, to "
+                "the login user: it is not read, and its bookmark is kept.",
+                stream,
+            )
+
+    def _order_streams(self) -> None:
+        """Where a run may end early, begin with what is furthest behind: else the last streams would never be read."""
+        settings = self.settings
+        if settings.max_run_seconds or settings.quota_percent_run or settings.quota_percent_total:
+
+            def behind(stream: Stream) -> tuple[str, str]:
+                return str(stream.stream_state.get("replication_key_value", "")), stream.name
+
+            self._streams = {stream.name: stream for stream in sorted(self.streams.values(), key=behind)}
+
+    def _gone(self) -> list[str]:
+        """Streams that have a bookmark and cannot be read any more, but for those whose run fails by it."""
+        known = set(self.streams) if self.input_catalog is None else set(self.input_catalog)
+        absent = bookmarks.streams_of(self.state) - known
+        if absent and self.input_catalog is not None:  # a catalog may leave out what is there
+            absent -= {source.stream for source in self.run.org.sources(absent)}
+        return sorted(absent)
+
     def finish(self) -> None:
         """End the run after its last stream.
 
@@ -108,7 +166,14 @@ class TapSalesforceTemporal(Tap):
                     "the stream."
                 )
             )
-        if not self.streams:
+        if not self.streams and self.input_catalog is None:
+            self.run.failed(
+                ObjectPermissionError(
+                    "The org shows no history object to the login user, so nothing was read. Grant it the permission "
+                    "View Setup and Configuration and read access to the objects whose history is wanted."
+                )
+            )
+        elif not self.streams:
             self.logger.warning("No stream is selected: nothing was read.")
         self.run.finish()
 
@@ -140,6 +205,24 @@ class TapSalesforceTemporal(Tap):
         tap.sync_all()
         tap.finish()
 
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Answer `--test`: that each stream can be read, without a record on standard output.
+
+        Raises:
+            MicroDecisionError: a stream cannot be read.
+        """
+        if value != CliTestOptionValue.All.value:
+            if value not in {option.value for option in CliTestOptionValue}:
+                raise ConfigurationError(f"Option --test takes `all` or `schema`, not `{value[:40]}`.")
+            super().cb_test(ctx, param, value)
+            return
+        from tap_salesforce_temporal.explore.trying import try_streams  # noqa: PLC0415  # only here
+
+        config = ctx.params["config"]
+        try_streams(cls(config=config.config, parse_env_config=config.parse_env, setup_mapper=False))
+        ctx.exit()
+
     def _selected(self) -> set[str] | None:
         if self.input_catalog is None:
             return None
@@ -168,4 +251,10 @@ def _catalog(given: object) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line."""
-    command.run_plugin(TapSalesforceTemporal)
+    command.run_plugin(TapSalesforceTemporal, {"explore": _explore})
+
+
+def _explore() -> click.Command:
+    from tap_salesforce_temporal.explore.command import command as explore  # noqa: PLC0415  # needs the tap itself
+
+    return explore()

@@ -15,11 +15,21 @@ from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from microdecisions.event import EventContext, MicroDecisionEvent
 from tap_salesforce_temporal import bookmarks
-from tap_salesforce_temporal.bookmarks import Bookmark, Emitted, check_state
+from tap_salesforce_temporal.bookmarks import Bookmark, DayCounts, Emitted, adopt, check_state, others, streams_of
 
 LAW = settings(deadline=None, derandomize=True)
 PREFIX = "00D5g000004AbcDEAS:AccountHistory:"
 BEGIN = datetime(2026, 1, 3, 10, tzinfo=UTC)
+ORG, OTHER = "00D5g000004AbcDEAS", "00D900000000001EAA"
+COUNTS = DayCounts(
+    BEGIN - timedelta(days=7), {"2026-01-02": 5, "2026-01-03": 71}, BEGIN, {"2026-01-03": 2}, "2026-01-03"
+)
+VERSION_1 = {
+    "replication_key": "timestamp_recorded",
+    "replication_key_value": "2026-01-03T10:00:00.000000Z",
+    "version": 1,
+    "emitted": {"0175e00000abcdeAAA": "9f86d081884c7d65"},
+}
 
 instants = st.datetimes(datetime(1999, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -56,19 +66,72 @@ some_events = st.lists(
 )
 
 
+tails = st.from_regex(r"[0-9A-Za-z]{18}(:[A-Za-z_]{1,9})?", fullmatch=True)
+some_days = st.dictionaries(st.dates().map(str), st.integers(1, 10**9), max_size=9)
+day_counts = st.builds(DayCounts, st.none() | instants, some_days, st.none() | instants, some_days, st.dates().map(str))
+
+
 @LAW
-@given(instants, st.dictionaries(st.text(), st.text(), max_size=5))
-def test_a_bookmark_reads_back_through_the_state_file(complete_to: datetime, emitted: dict[str, str]) -> None:
-    state = {"bookmarks": {"x": bookmarks.write(complete_to, emitted)}}
+@given(instants, st.dictionaries(tails, st.text("0123456789abcdef", min_size=16, max_size=16), max_size=5), day_counts)
+def test_a_bookmark_reads_back_through_the_state_file(
+    complete_to: datetime, emitted: dict[str, str], counts: DayCounts
+) -> None:
+    state = {"bookmarks": {"x": bookmarks.write(complete_to, emitted, ORG, counts)}}
     stored = json.loads(json.dumps(state))
     assert check_state(stored) == state
-    assert bookmarks.read("x", stored["bookmarks"]["x"]) == Bookmark(complete_to, emitted)
+    assert bookmarks.read("x", stored["bookmarks"]["x"]) == Bookmark(complete_to, emitted, counts)
 
 
-def test_a_bookmark_holds_text_and_integers_alone() -> None:
-    entry = bookmarks.write(BEGIN, {"a": "b"})
-    assert all(type(value) in {str, int, dict} for value in entry.values())
+def test_a_bookmark_holds_text_integers_and_lists_alone_and_always_the_same_keys() -> None:
+    entry = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS)
+    assert all(type(value) in {str, int, list} for value in entry.values())
     assert entry["replication_key_value"] == "2026-01-03T10:00:00.000000Z"
+    assert entry.keys() == bookmarks.write(BEGIN, {}, ORG, DayCounts()).keys()
+
+
+def test_a_bookmark_of_version_1_is_read() -> None:
+    emitted = {"0175e00000abcdeAAA": "9f86d081884c7d65"}
+    assert bookmarks.read("x", VERSION_1) == Bookmark(BEGIN, emitted, DayCounts())
+    assert check_state({"bookmarks": {"x": VERSION_1}}) == {"bookmarks": {"x": VERSION_1}}
+    assert streams_of({"bookmarks": {"x": VERSION_1}}) == {"x"}
+    assert others({"bookmarks": {"x": VERSION_1}}, ORG) == {}  # without an org it is any org's
+
+
+def merged(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """As Meltano merges states: maps key by key, all else replaced."""
+    result = dict(old)
+    for key, value in new.items():
+        kept = result.get(key)
+        result[key] = merged(value, kept if isinstance(kept, dict) else {}) if isinstance(value, dict) else value
+    return result
+
+
+def test_merged_bookmarks_are_the_newer_one() -> None:
+    older = bookmarks.write(BEGIN - timedelta(days=9), {"c": "d"}, OTHER, DayCounts())
+    newer = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS)
+    assert merged(newer, older) == newer
+    assert bookmarks.read("x", merged(newer, VERSION_1)) == Bookmark(BEGIN, {"a": "b"}, COUNTS)
+    emitted = {"0175e00000abcdeAAA": "9f86d081884c7d65"}
+    assert bookmarks.read("x", merged(VERSION_1, older)) == Bookmark(BEGIN, emitted, DayCounts())
+
+
+def test_who_moves_a_bookmark_by_hand_reads_everything_behind_it_again() -> None:
+    moved = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS) | {"replication_key_value": _at(-60)}
+    assert bookmarks.read("x", moved) == Bookmark(BEGIN - timedelta(seconds=60), {}, DayCounts())
+
+
+def test_bookmarks_of_another_org_are_found_and_taken_over_without_what_was_read_there() -> None:
+    theirs = bookmarks.write(BEGIN, {"a": "b"}, OTHER, COUNTS)
+    ours = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS)
+    alien = {"replication_key_value": "2026-01-03", "replication_key": "x", "org_id": OTHER, "theirs": 1}
+    state = {"bookmarks": {"x": theirs, "y": ours, "z": VERSION_1, "alien": alien, "empty": {}}}
+    assert others(state, ORG) == {"x": OTHER}
+    assert others(state, ORG[:15]) == {"x": OTHER}  # an id may be written with 15 characters
+    adopt(state, ORG)
+    assert others(state, ORG) == {}
+    assert bookmarks.read("x", state["bookmarks"]["x"]) == Bookmark(BEGIN, {}, DayCounts())
+    assert state["bookmarks"]["y"] == ours
+    assert state["bookmarks"]["alien"]["org_id"] == OTHER
 
 
 def test_no_bookmark_is_the_beginning() -> None:
@@ -85,7 +148,16 @@ def test_a_bookmark_of_another_form_of_time_is_read() -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        {"version": 2},
+        {"version": 3},
+        {"org_id": 5},
+        {"written": {"a": "b"}},
+        {"written": ["a"]},
+        {"written": [5]},
+        {"counted": ["2026-01-03 many"]},
+        {"counted_from": "yesterday"},
+        {"overlap_from": 5},
+        {"verified": 5},
+        {"written_to": "soon", "replication_key_value": "2026-01-03T10:00:00.000000Z"},
         {"version": "1"},
         {"version": None},
         {"emitted": ["a"]},
