@@ -33,8 +33,20 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
         "groups": [
             ["auth_flow", "client_id", "username", "private_key"],
             ["auth_flow", "client_id", "username", "private_key_path"],
+            ["auth_flow", "domain", "client_id", "client_secret"],
+            ["auth_flow", "client_id", "refresh_token", "refresh_token_path"],
+            ["auth_flow", "client_id", "username", "password"],
+            ["auth_flow", "login_api", "username", "password"],
             ["auth_flow", "access_token", "instance_url"],
         ],
+        # Meltano selects everything otherwise, whatever the catalog says of itself.
+        "select": ["*.*", "!login_history.*", "!event_log_file.*", "!field_history_archive.*"],
+        "commands": {
+            "explore": {
+                "args": "explore --config=ENV",
+                "description": "Show what the org holds and what the login user may read; --help tells the options.",
+            },
+        },
     },
 }
 
@@ -78,7 +90,8 @@ def places(plugin: str, about: Json) -> dict[Path, str]:
     project = ROOT / "meltano.yml"
     readme = ROOT / "README.md"
     mark = f"{plugin}, {BY}"
-    block = dump({"capabilities": capabilities(about), "settings": settings(about)})
+    told = {name: definition[name] for name in ("select", "commands")}
+    block = dump({"capabilities": capabilities(about), **told, "settings": settings(about)})
     return {
         hub: hub_definition(plugin, about),
         project: between(project, f"    # >>> {mark}", f"    # <<< {mark}", indent(block, "    ")),
@@ -102,6 +115,8 @@ def hub_definition(plugin: str, about: Json) -> str:
             "keywords": definition["keywords"],
             "capabilities": capabilities(about),
             "settings_group_validation": definition["groups"],
+            "select": definition["select"],
+            "commands": definition["commands"],
             "settings": settings(about),
         }
     )
@@ -211,7 +226,9 @@ def dump(value: Mapping[str, object]) -> str:
     """A mapping as YAML, keys in their order, lists of words on one line as in a hand-written meltano.yml."""
     lines = []
     for key, part in value.items():
-        if isinstance(part, list) and part and isinstance(part[0], Mapping):
+        if isinstance(part, Mapping):
+            lines += [f"{key}:\n", indent(dump(part), "  ")]
+        elif isinstance(part, list) and part and isinstance(part[0], Mapping):
             lines.append(f"{key}:\n")
             for item in part:
                 first, *rest = dump(item).splitlines()

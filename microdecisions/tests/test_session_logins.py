@@ -96,7 +96,9 @@ def test_soap_faults_that_may_pass_are_tried_again_and_others_are_not(org: Any, 
     assert b"Hush-Hush-3Hush-Hush-4" in calls[0].body
 
 
-@pytest.mark.parametrize(("config", "words"), [(OAUTH, "retire in early 2027"), (SOAP, "65.0 on and retires in Summer '27")])
+@pytest.mark.parametrize(
+    ("config", "words"), [(OAUTH, "retire in early 2027"), (SOAP, "65.0 on and retires in Summer '27")]
+)
 def test_a_login_on_its_way_out_is_warned_of_in_each_run(
     config: dict[str, str], words: str, connect: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
