@@ -25,8 +25,8 @@ ORG ?=
 WRITE ?=
 contract: export CONTRACT_ORG := $(value ORG)
 contract: export CONTRACT_WRITE := $(value WRITE)
-# As many tests at once as there are cores; ARGS="-n 0" runs them one by one.
-PARALLEL := -n auto --maxprocesses 4 --dist loadgroup
+# As many files of tests at once as there are cores (tests of one file may share what is there once); ARGS="-n 0" runs them one by one.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # They reach the shell as its variables, so that quotes and blanks in them are only that.
 demo sql: export DEMO_LOG := $(value LOG)
 demo sql: export DEMO_AS := $(value AS)
