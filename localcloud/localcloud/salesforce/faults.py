@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import msgspec
 
 from localcloud.salesforce.errors import ApiError
+from localcloud.salesforce.fewer import first_rows
 from localcloud.salesforce.limits import API_REQUESTS, MAXIMA, LimitControl, Usage
 
 if TYPE_CHECKING:
@@ -101,11 +102,18 @@ class Cut(Trap, forbid_unknown_fields=True):
     `drop` closes it, `reset` ends it with a TCP reset, `hang` never answers and holds it until the client goes
     or the server stops; all three may let `after_bytes` bytes of the body through first. `truncate` promises
     the whole body and closes after a part of it; `shorten` sends a part and says that this is all: both send
-    `after_bytes`, or else half of it.
+    `after_bytes`, or else half of it. `shorten` may also send `after_rows` rows of a query's answer or a set of
+    results, whose counts still say that there are more.
     """
 
     mode: Literal["drop", "truncate", "reset", "hang", "shorten"] = "drop"
     after_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    after_rows: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.after_rows is not None and self.mode != "shorten":
+            raise ValueError("`after_rows` goes with the mode `shorten`")
 
     @property
     def before_answer(self) -> bool:
@@ -114,6 +122,8 @@ class Cut(Trap, forbid_unknown_fields=True):
 
     def part(self, body: bytes) -> bytes:
         """What of the body is sent."""
+        if self.after_rows is not None:
+            return first_rows(body, self.after_rows)
         return body[: len(body) // 2 if self.after_bytes is None else self.after_bytes]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from localcloud.salesforce.fewer import first_rows
 from localcloud.salesforce.org import Org
 
 Serve = Callable[..., Any]
@@ -114,6 +115,32 @@ def test_a_truncated_body_is_shorter_than_promised(
         head, _, body = everything(line).partition(b"\r\n\r\n")
     assert f"Content-Length: {len(whole)}".encode() in head
     assert body == whole[: 7 if share is None else len(whole) // 2]
+
+
+def test_an_answer_can_hold_fewer_rows_than_it_says(own_org: Org, serve: Serve) -> None:
+    client = serve(own_org)
+    whole = client.http.get(f"{client.server.url}{QUERY}").json()
+    assert whole["totalSize"] > 1
+    client.server.control(drop=[{"pattern": "FROM Opp", "mode": "shorten", "after_rows": 1}])
+    short = client.http.get(f"{client.server.url}{QUERY}").json()
+    assert short == {**whole, "records": whole["records"][:1]}
+    assert client.http.get(f"{client.server.url}{QUERY}").json() == whole
+
+
+def test_fewer_rows_of_csv_end_where_a_row_ends() -> None:
+    body = b'"A"\n"one\nand ""two"""\n"three"\n'
+    assert [first_rows(body, rows) for rows in range(4)] == [
+        b'"A"\n',
+        b'"A"\n"one\nand ""two"""\n',
+        body,
+        body,
+    ]
+    assert first_rows(b'{"a":1}', 1) == b'{"a":1}'
+
+
+def test_only_a_shortened_answer_has_fewer_rows(own_org: Org, serve: Serve) -> None:
+    with pytest.raises(ValueError, match="shorten"):
+        serve(own_org).server.control(drop=[{"mode": "reset", "after_rows": 1}])
 
 
 def test_a_shortened_body_is_whole_as_far_as_http_can_tell(own_org: Org, serve: Serve) -> None:

@@ -76,7 +76,7 @@ _ROWS: Final = (
         "again and set the new `refresh_token`, with a `refresh_token_path` if they rotate",
         "refresh_token",
     ),
-    _Row("invalid_grant", r"expired", "the assertion counts as expired: set this machine's clock"),
+    _Row("invalid_grant", r"expire", "it is not the time that the assertion names: set this machine's clock"),
     _Row(
         "invalid_grant",
         r"invalid assertion|signature|certificate",

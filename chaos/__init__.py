@@ -1,0 +1,1 @@
+"""Campaigns: plugins under faults, as real runs against the mock org, judged by the truth log."""
