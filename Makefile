@@ -47,7 +47,7 @@ STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpub
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap bench-tap bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap fuzz-deletes bench-tap bench-deletes bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,12 @@ chaos-tap: setup  ## The tap under faults and kills, judged by the truth log (RU
 
 bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airbyte-source-salesforce/.stamp  ## Speed of the tap beside floors and peers (ROWS=1000000)
 	@.venv/bin/python -m benchmarks.bench_tap $(if $(ROWS),--rows $(ROWS)) $(ARGS)
+
+bench-deletes: setup .envs/conformance/aiosfpubsub/.stamp  ## Speed of deletes beside the floor and the official way (DELETES=250000)
+	@.venv/bin/python -m benchmarks.bench_deletes $(if $(DELETES),--deletes $(DELETES)) $(ARGS)
+
+fuzz-deletes: setup  ## Mutated payloads and schemas of the Pub/Sub API (COUNT=200000)
+	@.venv/bin/python -m tests.deletes_fuzzing $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 bench-localcloud: setup  ## Speed of the mock org: seed, REST, Bulk, Pub/Sub (ROWS=2000000)
 	@.venv/bin/python benchmarks/bench_localcloud.py $(if $(ROWS),--rows $(ROWS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,9 +16,24 @@ from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running, serve_in_thread
 from localcloud.seed import seed_org
-from tests.certificates import PrivateCa, make_private_ca
+from localcloud.tls import Certificates, certificates
+from tests.output import OUTPUT
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_said_that_nobody_should_know() -> Iterator[None]:
+    """Everything is logged at debug level; after the last test it is looked through for secrets and fields' values."""
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(OUTPUT)
+    root.setLevel(logging.DEBUG)
+    yield
+    assert OUTPUT in root.handlers, "something has taken the handler away, so that not all was seen"
+    root.removeHandler(OUTPUT)
+    root.setLevel(before)
+    assert not OUTPUT.leaks()
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +45,9 @@ def small_org(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def private_ca(tmp_path_factory: pytest.TempPathFactory) -> PrivateCa:
-    """A certificate authority of our own, and a certificate of it for 127.0.0.1."""
-    return make_private_ca(tmp_path_factory.mktemp("ca"))
+def private_ca(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority of an org's own, and a certificate of it for 127.0.0.1."""
+    return certificates(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
@@ -56,6 +72,7 @@ def serve() -> Iterator[Callable[..., Running]]:
     with ExitStack() as stack:
 
         def start(org: Path, **options: Any) -> Running:
+            stack.callback(OUTPUT.reads_from, org)
             return stack.enter_context(serve_in_thread(org, **options))
 
         yield start

@@ -47,7 +47,9 @@ def test_without_composite_each_stream_asks_alone(status: int, serve: Serve, cop
     first = run_here(config)
     with Org.open(copy_of_small_org) as org:
         load(copy_of_small_org, "CaseHistory", [case_change(org, 5_000_001, NOW - timedelta(minutes=2))])
-    server.control(fail=[{"pattern": "POST .*/composite", "status": status, "times": 1 if status == 500 else None}])
+    passes = status == 500
+    fault = {"pattern": "POST .*/composite", "status": status, "times": 1 if passes else None}
+    server.control(fail=[fault if passes else fault | {"code": "NOT_FOUND"}])
     again = run_here(config, state=first.state)
     assert again.code == 0, again.log
     assert len(again.records["case_history"]) == 1

@@ -155,8 +155,15 @@ def test_any_text_comes_out_of_a_result_set_as_it_went_in(rows: list[tuple[str, 
     writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(["Two", "One"] if swapped else ["One", "Two"])
     writer.writerows([(two, one) if swapped else (one, two) for one, two in rows])
-    found = list(rows_of(written.getvalue().encode(), Cells))
+    found = list(rows_of(io.BytesIO(written.getvalue().encode()), Cells))
     assert [(row.one, row.two) for row in found] == [(one or None, two or None) for one, two in rows]
+
+
+def test_a_result_set_of_many_rows_comes_out_whole_and_in_order() -> None:
+    body = "One\n" + "".join(f'"{number}"\n' for number in range(1_234))
+    assert [row.one for row in rows_of(io.BytesIO(body.encode()), Cells)] == [str(number) for number in range(1_234)]
+    with pytest.raises(ValueError, match="row 1235 has 2 cells for 1 columns"):
+        list(rows_of(io.BytesIO(f'{body}"x","y"\n'.encode()), Cells))
 
 
 @pytest.mark.parametrize(
@@ -164,12 +171,12 @@ def test_any_text_comes_out_of_a_result_set_as_it_went_in(rows: list[tuple[str, 
     [
         (b"", "no header"),
         (b'"Two"\n"x"\n', "column One is missing"),
-        (b'"One","Two"\n"x"\n', "line 2 has 1 cells"),
+        (b'"One","Two"\n"x"\n', "row 1 has 1 cells"),
         (b'"One"\n"x', "not CSV"),
         (b'"One"\n"\xff"\n', "decode"),
     ],
 )
 def test_what_is_no_result_set_is_told_without_its_values(body: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
-        list(rows_of(body, Cells))
+        list(rows_of(io.BytesIO(body), Cells))
     assert '"x' not in str(caught.value)

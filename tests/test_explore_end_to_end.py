@@ -20,6 +20,7 @@ from tap_salesforce_temporal.explore.exploring import explore
 from tap_salesforce_temporal.explore.findings import Exploration, HistoryObject, Permission
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
 from tests.harness import TAP, Json, config_for, tap_command
+from tests.output import OUTPUT
 
 Serve = Callable[..., Running]
 
@@ -41,7 +42,10 @@ class Done:
 def run_explore(work: Path, config: Json, *options: str, **env: str) -> Done:
     config_option = tap_command(work, config)[1:]
     command = [TAP, "explore", *config_option, *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **env})
+    given = {"LOGLEVEL": "DEBUG", **os.environ, **env}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=given)
+    OUTPUT.logs_in_with(config)
+    OUTPUT.keep(done.stderr)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -184,7 +188,7 @@ def test_an_empty_org_is_explored_too(serve: Serve, empty_org: Path, tmp_path: P
 
 def test_a_user_without_the_api_is_told_the_page_of_setup(serve: Serve, small_org: Path) -> None:
     running = serve(small_org)
-    running.control(fail=[{"pattern": "queryAll", "status": 403, "code": "API_CURRENTLY_DISABLED", "times": 9}])
+    running.control(fail=[{"pattern": "/services/data/v", "status": 403, "code": "API_CURRENTLY_DISABLED", "times": 9}])
     with pytest.raises(ConfigurationError, match=r"System Permissions > API Enabled"):
         explored(config_for(running.url, small_org))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running, serve_in_thread
 from microdecisions.describe import ObjectDescription, SalesforceMetadata
 from microdecisions.errors import SalesforceError
+from tap_salesforce_temporal.reading.side_by_side import THREAD_NAME
 from tests.conftest import NOW
 from tests.harness import Json, config_for
 from tests.in_process import SECOND, Loader, account_change, clean, logins, many_cases, run_here
@@ -55,8 +58,8 @@ def test_a_session_for_every_three_requests_is_enough(serve: Serve, copy_of_smal
 @pytest.mark.parametrize(
     "faults",
     [
-        {"fail": [{"pattern": "queryAll", "status": 503, "times": 2, "skip": 3}]},
-        {"fail": [{"pattern": "queryAll", "status": 429, "times": 1, "skip": 4, "retry_after": 1}]},
+        {"fail": [{"pattern": "queryAll", "status": 503, "times": 2, "skip": 2}]},
+        {"fail": [{"pattern": "queryAll", "status": 429, "times": 1, "skip": 3, "retry_after": 1}]},
         {"fail": [{"pattern": "/query/", "status": 500, "times": 1}]},
         {"fail": [{"pattern": "oauth2/token", "status": 503, "times": 1}]},
         {"fail": [{"pattern": "describe", "status": 502, "times": 1}]},
@@ -160,17 +163,18 @@ def test_a_quota_that_ends_in_mid_run_keeps_the_state_and_the_next_run_completes
     server = serve(copy_of_small_org)
     config = config_for(server.url, copy_of_small_org)
     whole = clean(config)
+    allowed = server.journal().api_calls // 3  # of what all of it takes: enough to begin, and for a few streams
     loader, codes = Loader(), []
     for _ in range(60):
         spent = server.journal().api_calls
         if ceiling == "ours":
-            server.control(quota={"max": 1_000, "used": 0})
-            run = run_here(config | {"quota_percent_run": 3}, state=loader.state)  # thirty calls
+            server.control(quota={"max": 10 * allowed, "used": 0})
+            run = run_here(config | {"quota_percent_run": 10}, state=loader.state)
         else:
-            server.control(quota={"used": 0, "max": 32})
+            server.control(quota={"max": allowed, "used": 0})
             run = run_here(config, state=loader.state)
         codes.append(loader.load(run).code)
-        assert server.journal().api_calls - spent <= 33
+        assert server.journal().api_calls - spent <= allowed + 1  # theirs is noticed by a call that is refused
         if run.code == 0:
             break
         assert "state is kept" in run.log
@@ -179,6 +183,44 @@ def test_a_quota_that_ends_in_mid_run_keeps_the_state_and_the_next_run_completes
     assert set(codes) == {0, 3}
     assert loader.content() == whole
     assert loader.arrivals.most_common(1)[0][1] == 1
+
+
+LANES, WINDOWS, WINDOW_CALLS = 3, 4, 10
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An org with rows for several windows of ten pages; not to be changed."""
+    path = tmp_path_factory.mktemp("windows") / "org"
+    Org.create(path, clock=OrgClock(NOW)).close()
+    many_cases(path, WINDOWS * (WINDOW_CALLS - 1) * PAGE, start=NOW - timedelta(days=20))
+    return path
+
+
+@pytest.mark.parametrize("ceiling", ["quota_percent_run", "quota_percent_total", "theirs"])
+def test_a_quota_that_ends_while_windows_are_read_side_by_side_is_not_passed(
+    ceiling: str, serve: Serve, windows: Path
+) -> None:
+    server = serve(windows)
+    config = config_for(server.url, windows, api_type="rest", max_concurrent_requests=LANES)
+    ours = {} if ceiling == "theirs" else {ceiling: 10}
+    allowed = LANES * WINDOW_CALLS + 6  # one window is complete by then, and not all of them
+    loader, codes = Loader(), []
+    for _ in range(WINDOWS):
+        server.control(latency_ms=10, quota={"max": allowed if ceiling == "theirs" else 10 * allowed, "used": 0})
+        spent, before = server.journal().api_calls, loader.state
+        codes.append(loader.load(run_here(config | ours, "case_history", state=loader.state)).code)
+        assert server.journal().api_calls - spent <= allowed + LANES - 1
+        if codes[-1] == 0:
+            break
+        assert loader.state != before  # what was complete is kept
+    assert codes[0] == 3
+    assert codes[-1] == 0
+    assert len(loader.tables["case_history"]) == WINDOWS * (WINDOW_CALLS - 1) * PAGE
+    for thread in threading.enumerate():
+        if thread.name == THREAD_NAME:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,30 @@ def test_what_disappears_is_named_and_its_bookmark_stays(
         assert run.state["bookmarks"]["case_history"] == first.state["bookmarks"]["case_history"]
 
 
+@pytest.mark.parametrize("stream", ["account_history", "opportunity_history", "activity_field_history"])
+def test_a_selected_stream_that_a_setting_leaves_out_names_the_setting(
+    stream: str, serve: Serve, copy_of_small_org: Path
+) -> None:
+    config = config_for(serve(copy_of_small_org).url, copy_of_small_org, history_objects=["Case"])
+    run = run_here(config, "case_history", stream)
+    assert run.code == 2
+    assert f"`{stream}`" in run.log
+    assert "`history_objects`" in run.log
+    assert "read access" not in run.log
+    assert run.records["case_history"]
+
+
+@pytest.mark.parametrize("stream", ["account", "no_such_history"])
+def test_a_selected_stream_that_is_no_history_is_not_laid_on_a_setting(
+    stream: str, serve: Serve, copy_of_small_org: Path
+) -> None:
+    config = config_for(serve(copy_of_small_org).url, copy_of_small_org, history_objects=["Case"])
+    run = run_here(config, "case_history", stream)
+    assert run.code == 2
+    assert "does not show its object" in run.log
+    assert "history_objects" not in run.log
+
+
 @pytest.mark.parametrize("mentioned", [True, False])
 def test_a_deselected_stream_is_not_said_to_be_gone(
     mentioned: bool, serve: Serve, copy_of_small_org: Path, caplog: pytest.LogCaptureFixture

@@ -132,16 +132,17 @@ def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], tmp_path: 
     assert stopped.value.code == 2
 
 
-def test_up_serves_both_until_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_serves_all_until_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     org = tmp_path / "org"
     run("seed", "--org", org, "--events", 200)
     capsys.readouterr()
     try:
-        ports = ("--salesforce-port", 0, "--snowflake-port", 0, "--pubsub-port", 0)
+        ports = ("--salesforce-port", 0, "--snowflake-port", 0, "--pubsub-port", 0, "--atlan-port", 0)
         assert run("up", "--org", org, *ports) == 0
         said = capsys.readouterr().out.splitlines()
         assert said[0].startswith("Mock org on 127.0.0.1")
         assert any(line.startswith("export TAP_SALESFORCE_TEMPORAL_LOGIN_URL=http://127.0.0.1:") for line in said)
+        assert any(line.startswith("export TARGET_ATLAN_METADATA_BASE_URL=http://127.0.0.1:") for line in said)
         address = next(line.split()[1] for line in said if line.startswith("pubsub"))
         socket.create_connection((lifecycle.HOST, int(address.rpartition(":")[2])), timeout=10).close()
         script = tmp_path / "script.yml"
@@ -158,7 +159,7 @@ def test_up_serves_both_until_down(tmp_path: Path, capsys: pytest.CaptureFixture
         assert run("down", "--org", org) == 0
     capsys.readouterr()
     assert run("status", "--org", org) == 1
-    assert capsys.readouterr().out.count("not running") == 2
+    assert capsys.readouterr().out.count("not running") == len(cli.SERVERS)
 
 
 def test_advance_also_moves_the_clock_of_a_running_server(tmp_path: Path) -> None:
@@ -340,13 +341,22 @@ def test_a_wrong_scenario_is_refused_before_anything_starts(
     assert lifecycle.find("salesforce", small) is None
 
 
-@pytest.mark.parametrize("name", ["salesforce", "pubsub", "snowflake"])
+@pytest.mark.parametrize("name", ["salesforce", "atlan"])
+def test_the_journal_of_a_server_that_does_not_run_is_one_sentence(
+    name: str, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("journal", "--org", small, "--server", name) == 1
+    assert f"the {name.capitalize()} server of {small} is not running" in complaint(capsys)
+
+
+@pytest.mark.parametrize("name", ["salesforce", "pubsub", "snowflake", "atlan"])
 def test_a_taken_port_is_named_and_nothing_is_left_running(
     name: str, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server((lifecycle.HOST, 0)) as other:
         taken = other.getsockname()[1]
-        ports = {f"--{one}-port": 0 for one in ("salesforce", "pubsub", "snowflake")} | {f"--{name}-port": taken}
+        ports = {f"--{one}-port": 0 for one in ("salesforce", "pubsub", "snowflake", "atlan")}
+        ports |= {f"--{name}-port": taken}
         assert run("up", "--org", small, *(word for pair in ports.items() for word in pair)) == 1
     assert re.search(rf"port {taken} on 127.0.0.1 is taken .* choose a free one with --{name}-port", complaint(capsys))
-    assert [lifecycle.find(one, small) for one in cli.SERVERS] == [None, None]
+    assert [lifecycle.find(one, small) for one in cli.SERVERS] == [None] * len(cli.SERVERS)

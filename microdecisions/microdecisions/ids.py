@@ -6,14 +6,20 @@ The same version of a row, read twice, by any API, on any day, gives the same ev
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
+    "all_to_18",
     "change_event_id",
     "delete_log_id",
     "field_event_id",
     "gap_id",
     "is_id",
     "platform_event_id",
+    "recycle_bin_id",
     "row_event_id",
     "to_18",
     "version_event_id",
@@ -43,6 +49,19 @@ def to_18(record_id: str) -> str:
     chunks = (record_id[0:5], record_id[5:10], record_id[10:15])
     bits = (sum("A" <= char <= "Z" and 1 << place for place, char in enumerate(chunk)) for chunk in chunks)
     return record_id + "".join(_SUFFIX[value] for value in bits)
+
+
+def all_to_18(record_ids: Sequence[str]) -> Sequence[str]:
+    """`to_18` of each; as good as free where all of them have 18 characters, as Salesforce's answers write them.
+
+    Raises:
+        ValueError: one of the texts has not the shape of an id.
+    """
+    joined = "".join(record_ids)
+    # bytes.isalnum looks at ASCII alone and takes a tenth of the time of str.isalnum.
+    if set(map(len, record_ids)) == {18} and joined.isascii() and joined.encode().isalnum():
+        return record_ids
+    return [to_18(record_id) for record_id in record_ids]
 
 
 def row_event_id(org_id: str, source_object: str, row_id: str) -> str:
@@ -77,6 +96,11 @@ def platform_event_id(org_id: str, source_object: str, record_id: str, event_uui
 def delete_log_id(org_id: str, source_object: str, record_id: str, deleted_date: str) -> str:
     """Event id of one row of a getDeleted answer; `deleted_date` in canonical form."""
     return f"{org_id}:{source_object}:{record_id}:log:{deleted_date}"
+
+
+def recycle_bin_id(org_id: str, source_object: str, record_id: str, modstamp: str) -> str:
+    """Event id of a deleted row that queryAll still finds; `modstamp` is its canonical SystemModstamp."""
+    return f"{org_id}:{source_object}:{record_id}:bin:{modstamp}"
 
 
 def gap_id(org_id: str, source_object: str, stream_or_topic: str, start: str, end: str) -> str:

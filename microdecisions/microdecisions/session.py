@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 import msgspec
@@ -125,6 +125,20 @@ class SalesforceSession:
         """Log in unless that is done; the token as it is now."""
         return self._tokens.current().token
 
+    def renewed(self, stale: Token) -> Token:
+        """A token in place of one that another API of the org refused; many threads with the same one log in once.
+
+        Args:
+            stale: The token that was refused.
+
+        Raises:
+            LoginError: It cannot be renewed.
+        """
+        lease = self._tokens.current()
+        if lease.token is stale:
+            self._tokens.renew(lease)
+        return self.login()
+
     @property
     def api_version(self) -> str:
         """Version of the API in use, such as `66.0`."""
@@ -178,6 +192,16 @@ class SalesforceSession:
         """
         return self.request("GET", target, params=params, headers=headers)
 
+    def download(self, target: str, into: IO[bytes], headers: Mapping[str, str] | None = None) -> None:
+        """GET; the body goes into a file, whole and from its beginning on, also when it took several tries.
+
+        Args:
+            target: as for `get_bytes`.
+            into: an empty file of one's own, open for reading and writing; afterwards it stands at its beginning.
+            headers: further request headers.
+        """
+        self.request("GET", target, headers=headers, into=into)
+
     @overload
     def get_json(self, target: str, params: Mapping[str, str] | None = None) -> Any: ...
     @overload
@@ -211,6 +235,7 @@ class SalesforceSession:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = True,
+        into: IO[bytes] | None = None,
     ) -> Response:
         """Any request, with token, retries and accounting; the signature that simple-salesforce needs of a session.
 
@@ -233,7 +258,7 @@ class SalesforceSession:
                     headers={**self._headers, **asked},
                     authorization=f"Bearer {lease.token.access_token}",
                 )
-                response = self._call(request, place, repeatable=repeatable)
+                response = self._call(request, place, repeatable=repeatable, into=into)
                 if response is not None:
                     lease.accepted = True
                     return response
@@ -242,12 +267,14 @@ class SalesforceSession:
 
         return self._patience.persist(attempt, place, self._count_retry)
 
-    def _call(self, request: Request, place: str, *, repeatable: bool) -> Response | None:
+    def _call(
+        self, request: Request, place: str, *, repeatable: bool, into: IO[bytes] | None = None
+    ) -> Response | None:
         """One API call; None when the session has expired."""
         settings = self._settings
         check_ceilings(self._usage, settings.quota_percent_total, settings.quota_percent_run)
         self._count(calls=1)
-        response = self._send(request, repeatable=repeatable)
+        response = self._send(request, repeatable=repeatable, into=into)
         self._count(limits=parse_limit_info(response.headers.get("Sforce-Limit-Info")))
         if response.status_code < 300:
             if (said := parse_http_date(response.headers.get("Date"))) is not None:
@@ -262,13 +289,15 @@ class SalesforceSession:
             raise TryAgainError(error, retry_after=self._retry_after(response), final=not repeatable)
         raise error
 
-    def _send(self, request: Request, *, repeatable: bool = True, login: bool = False) -> Response:
+    def _send(
+        self, request: Request, *, repeatable: bool = True, login: bool = False, into: IO[bytes] | None = None
+    ) -> Response:
         """Send; a missing answer becomes a `TryAgainError`."""
         self._patience.check_stop()
         address = urlsplit(request.url)
         fault: TransportFault
         try:
-            response = self._transport.send(request)
+            response = self._transport.send(request, into)
         except TransportFault as caught:
             fault = caught
         else:

@@ -6,9 +6,15 @@ what Singer state does with bookmarks.
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-__all__ = ["canonical", "canonical_date", "floor_second", "from_epoch_ms", "parse", "to_text"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["canonical", "canonical_all", "canonical_date", "floor_second", "from_epoch_ms", "parse", "to_text"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,6 +34,30 @@ def canonical(text: str) -> str:
     return to_text(parse(text))
 
 
+def canonical_all(texts: Sequence[str]) -> list[str]:
+    """`canonical` of each; the texts of one answer have one form, and are then looked at together.
+
+    Raises:
+        ValueError: one of the texts is not a date-time with an offset.
+    """
+    for end in ("+0000", "Z"):
+        if _have_form(texts, end):
+            deque(map(datetime.fromisoformat, texts), maxlen=0)
+            return [f"{text[:23]}000Z" for text in texts]
+    return [canonical(text) for text in texts]
+
+
+def _have_form(texts: Sequence[str], end: str) -> bool:
+    """Whether all texts are as long as `2024-01-15T10:30:00.000` and the end, with these characters between digits."""
+    width = 23 + len(end)
+    if set(map(len, texts)) != {width}:
+        return False
+    joined = "".join(texts)
+    fixed = {7: "-", 10: "T", 19: ".", **dict(enumerate(end, 23))}
+    return all(joined[place::width] == char * len(texts) for place, char in fixed.items())
+
+
+@lru_cache(maxsize=4096)  # values of a date field are days, and few
 def canonical_date(text: str) -> str:
     """Check a date and return it as `2024-01-15`; the time of a date at midnight UTC is dropped.
 

@@ -17,9 +17,9 @@ import msgspec
 from microdecisions import timestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Number", "RawValue", "canonical", "canonical_number", "converter", "page_decoder"]
+__all__ = ["Number", "RawValue", "canonical", "canonical_all", "canonical_number", "converter", "page_decoder"]
 
 
 class Number(str):
@@ -32,7 +32,7 @@ RawValue = str | int | bool | None
 """What `page_decoder` makes of an anyType value; a `Number` is a `str` too."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?0*[0-3]?[0-9]{1,2})?")  # exponents to 399
-_PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?", re.ASCII)
+_PLAIN: Final = re.compile(r"(?:-?[1-9][0-9]*|0)(?:\.[0-9]+)?", re.ASCII)
 _T = TypeVar("_T")
 
 
@@ -68,6 +68,18 @@ def canonical(value: RawValue, data_type: str | None) -> str | None:
     return converter(data_type)(value)
 
 
+def canonical_all(values: Sequence[RawValue], data_types: Sequence[str | None]) -> list[str | None]:
+    """`canonical` of each value with its data type, for the columns of a page."""
+    kinds = set(data_types)
+    converters = {kind: converter(kind) for kind in kinds}
+    verbatim = {kind for kind in kinds if _conversion(kind) is None}
+    # Most values are null, or text that stays as it is: a call for each would take as long as all the rest.
+    return [
+        (value or None) if value is None or (type(value) is str and kind in verbatim) else converters[kind](value)
+        for value, kind in zip(values, data_types, strict=True)
+    ]
+
+
 @lru_cache(maxsize=256)
 def converter(data_type: str | None) -> Callable[[RawValue], str | None]:
     """Make `canonical` for one data type, for loops over many rows."""
@@ -92,8 +104,10 @@ def _canonical_json(value: RawValue) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
     try:
-        return canonical_number(str(value))
+        return canonical_number(value)
     except ValueError:
         return str(value)
 

@@ -38,6 +38,23 @@ def test_an_id_of_18_characters_stays_as_it_is(text: str) -> None:
     assert ids.is_id(once)
 
 
+id18 = id15.map(ids.to_18)
+
+
+@LAW
+@given(st.lists(id18) | st.lists(id15 | id18))
+def test_many_ids_at_once_are_each_as_alone(texts: list[str]) -> None:
+    assert list(ids.all_to_18(texts)) == [ids.to_18(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "00D00000000006-EAA", "00D0000000000\u00e92EAA", "00D00000000006", "\uff10" * 18]
+)
+def test_one_wrong_id_among_many_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="15 or 18"):
+        ids.all_to_18(["00D000000000062EAA", wrong])
+
+
 def test_ids_that_differ_in_case_alone_differ_when_case_is_folded() -> None:
     assert ids.to_18("00D000000000062") == "00D000000000062EAA"
     assert ids.to_18("00d000000000062").lower() != ids.to_18("00D000000000062").lower()

@@ -10,7 +10,6 @@ import signal
 import socket
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -241,8 +240,14 @@ def test_a_file_that_is_removed_in_mid_run_costs_nothing(
     assert not service.reused
 
 
+def until_it_is_free(path: Path) -> None:
+    """Wait for the run that holds the lock of the file, as a pause in real time would."""
+    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 def test_many_runs_at_once_take_turns(service: Rotating, refresher: Any, path: Path, clock: Any) -> None:
-    clock.on_sleep = lambda: time.sleep(0.005)  # the others need some real time while one waits
+    clock.on_sleep = lambda: until_it_is_free(path)
     sessions = [refresher() for _ in range(8)]
     start = threading.Barrier(8)
 

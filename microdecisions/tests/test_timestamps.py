@@ -78,6 +78,24 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
         timestamps.canonical(text)
 
 
+rest_forms = st.datetimes().map(lambda at: at.strftime("2024-%m-%dT%H:%M:%S.000+0000"))
+bulk_forms = rest_forms.map(lambda text: text.replace("+0000", "Z"))
+other_forms = st.sampled_from(["2024-01-15T10:30:00Z", "2024-01-15T10:30:00.123456+05:30", "2024-W03-1T10:30:00.000Z"])
+
+
+@LAW
+@given(st.lists(rest_forms) | st.lists(bulk_forms) | st.lists(rest_forms | bulk_forms | other_forms))
+def test_many_date_times_at_once_are_each_as_alone(texts: list[str]) -> None:
+    assert timestamps.canonical_all(texts) == [timestamps.canonical(text) for text in texts]
+
+
+@pytest.mark.parametrize("wrong", ["2024-13-15T10:30:00.000+0000", "aaaa-bb-ccTdd:ee:ff.ggg+0000", "", "2024-01-15"])
+def test_one_wrong_date_time_among_many_is_refused(wrong: str) -> None:
+    right = "2024-01-15T10:30:00.000+0000"
+    with pytest.raises(ValueError, match=r".+"):
+        timestamps.canonical_all([right, wrong, right])
+
+
 def test_a_naive_date_time_is_refused() -> None:
     with pytest.raises(ValueError, match="naive"):
         timestamps.to_text(datetime(2024, 1, 1))  # noqa: DTZ001

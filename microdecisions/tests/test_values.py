@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microdecisions import values
@@ -182,3 +183,16 @@ def test_times_and_dates_have_one_form() -> None:
 )
 def test_what_is_no_time_stays_verbatim(text: str, data_type: str) -> None:
     assert values.canonical(text, data_type) == text
+
+
+any_value = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | json_numbers.map(_decoded)
+TYPES = [*NUMERIC, *TEXTUAL, "Boolean", "DateOnly", "DateTime"]
+TELLING = [None, "", "0.50", "True", "007", "2024-01-15T00:00:00.000+0000", 7, True, _decoded("0.50")]
+
+
+@LAW
+@given(st.lists(st.tuples(any_value, st.sampled_from(TYPES))))
+@example(list(product(TELLING, TYPES)))
+def test_the_values_of_a_page_are_each_as_alone(cells: list[tuple[Any, str | None]]) -> None:
+    together = values.canonical_all([value for value, _ in cells], [data_type for _, data_type in cells])
+    assert together == [values.canonical(value, data_type) for value, data_type in cells]

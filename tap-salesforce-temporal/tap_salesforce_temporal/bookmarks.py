@@ -25,6 +25,7 @@ import msgspec
 
 from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
+from microdecisions.state import check_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -174,22 +175,16 @@ def _pairs(stream: str, key: str, values: object) -> Iterable[tuple[str, str]]:
 
 
 def check_state(state: object) -> dict[str, Any]:
-    """Check that a state is one: `{"bookmarks": {"stream": {...}}}`.
+    """Check that a state is one: `{"bookmarks": {"stream": {...}}}`, and its entries of this tap.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it is not, or one of them is damaged.
     """
-    if isinstance(state, dict) and not _is_wrapped(state):
-        bookmarks = state.get("bookmarks", {})
-        if isinstance(bookmarks, dict) and all(isinstance(entry, dict) for entry in bookmarks.values()):
-            for stream, entry in bookmarks.items():
-                if entry.keys() <= _KEYS | _OLDER:  # another tap's entries are carried on as they are
-                    read(stream, entry)
-            return state
-    raise ConfigurationError(
-        'The state is not of the form {"bookmarks": {"<stream>": {...}}}. Restore it with `meltano state set`, '
-        "or clear it with `meltano state clear` to read everything again."
-    )
+    checked = check_form(state)
+    for stream, entry in checked.get("bookmarks", {}).items():
+        if entry.keys() <= _KEYS | _OLDER:  # another tap's entries are carried on as they are
+            read(stream, entry)
+    return checked
 
 
 def streams_of(state: Mapping[str, Any]) -> set[str]:
@@ -233,12 +228,6 @@ def adopt(state: Mapping[str, Any], org_id: str) -> None:
             {"org_id": org_id, "written": [], "overlap": [], "counted": [], "verified": ""}
             | {"counted_from": None, "overlap_from": None}
         )
-
-
-def _is_wrapped(state: Mapping[str, Any]) -> bool:
-    """Whether it is a whole STATE message, or what a runner stores around a state: taken as it is, it would be lost."""
-    inner = (value for value in state.values() if isinstance(value, dict))
-    return "bookmarks" not in state and any("bookmarks" in value for value in inner)
 
 
 def _corrupt(stream: str, key: str) -> ConfigurationError:

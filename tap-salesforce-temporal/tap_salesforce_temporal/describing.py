@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
 from microdecisions.describe import ObjectDescription
-from microdecisions.errors import ConfigurationError, QuotaCeilingError, SalesforceError, UnreachableError
+from tap_salesforce_temporal.composite import MOST_PARTS, get_together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from microdecisions.session import SalesforceSession
 
 __all__ = ["describe_together"]
 
-_MOST_PARTS: Final = 25  # REST API Developer Guide, Composite
-
 logger = logging.getLogger(__name__)
-
-
-class _Part(msgspec.Struct, rename="camel"):
-    reference_id: str
-    http_status_code: int
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Answer(msgspec.Struct, rename="camel"):
-    composite_response: list[_Part]
 
 
 def describe_together(session: SalesforceSession, names: Sequence[str]) -> dict[str, ObjectDescription]:
@@ -47,33 +35,18 @@ def describe_together(session: SalesforceSession, names: Sequence[str]) -> dict[
         QuotaCeilingError, ConfigurationError, UnreachableError: what would meet each of them alone too.
     """
     found: dict[str, ObjectDescription] = {}
-    for place in range(0, len(names), _MOST_PARTS):
-        found.update(_described(session, names[place : place + _MOST_PARTS]))
+    for place in range(0, len(names), MOST_PARTS):
+        found.update(_described(session, names[place : place + MOST_PARTS]))
     return found
 
 
-def _described(session: SalesforceSession, names: Sequence[str]) -> dict[str, ObjectDescription]:
+def _described(session: SalesforceSession, names: Sequence[str]) -> Iterator[tuple[str, ObjectDescription]]:
     if len(names) < 2:
-        return {}
-    path = f"/services/data/v{session.api_version}/sobjects/"
-    parts = [
-        {"method": "GET", "referenceId": f"object{number}", "url": f"{path}{quote(name, safe='')}/describe"}
-        for number, name in enumerate(names)
-    ]
-    try:
-        answer = session.post_json("composite", {"allOrNone": False, "compositeRequest": parts}, kind=_Answer)
-    except (QuotaCeilingError, ConfigurationError, UnreachableError):
-        raise
-    except SalesforceError as error:
-        logger.debug("Several descriptions at once were refused, each is asked for alone: %s", error)
-        return {}
-    by_reference = {part.reference_id: part for part in answer.composite_response if part.http_status_code == 200}
-    found = {}
-    for number, name in enumerate(names):
-        part = by_reference.get(f"object{number}")
-        if part is not None:
+        return
+    parts = get_together(session, [f"sobjects/{quote(name, safe='')}/describe" for name in names])
+    for name, part in zip(names, parts, strict=True):
+        if part is not None and part.good:
             try:
-                found[name] = msgspec.json.decode(part.body, type=ObjectDescription)
+                yield name, msgspec.json.decode(part.body, type=ObjectDescription)
             except msgspec.DecodeError:
                 logger.debug("The description of %s among others cannot be read: it is asked for alone.", name)
-    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -14,6 +13,7 @@ from tap_salesforce_temporal.normalise import big_history, field_change, log_fil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor, Actors
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ActivityChanges", "FieldChanges", "LogFiles", "Normaliser", "OpportunitySnapshots", "RowByRow", "ToEvents"]
 
 _PAGE_LINES: Final = 2_000  # of an event log file
+_PAGE_CHARACTERS: Final = 1_000_000
 
 
 class ToEvents(Protocol):
@@ -78,7 +79,7 @@ class FieldChanges:
     ) -> list[MicroDecisionEvent]:
         """One event per row."""
         del window
-        actors = self._actors.known(row.created_by_id for row in rows)
+        actors = self._actors.known({row.created_by_id for row in rows})
         return field_change.field_changes(rows, self._source, actors, extraction, second_witness=self._second_witness)
 
     def close(self) -> None:
@@ -158,14 +159,14 @@ class LogFiles:
 
     Args:
         actors: Who did it.
-        read: Gives the content of a file by its id.
+        opened: Gives the content of a file by its id.
     """
 
     row_type = log_file.LogFileRow
 
-    def __init__(self, actors: Actors, read: Callable[[str], bytes]) -> None:
+    def __init__(self, actors: Actors, opened: Callable[[str], AbstractContextManager[IO[bytes]]]) -> None:
         self._actors = actors
-        self._read = read
+        self._opened = opened
 
     def events(
         self, rows: Sequence[log_file.LogFileRow], window: Window, extraction: Extraction
@@ -177,14 +178,14 @@ class LogFiles:
         """
         del window
         for row in rows:
-            numbered = enumerate(self._lines(row))
-            while page := list(itertools.islice(numbered, _PAGE_LINES)):
+            for page in _paged(self._lines(row)):
                 actors = self._actors.known(log_file.user_of(line) for _, line in page)
                 yield [log_file.logged(row, number, line, actors, extraction) for number, line in page]
 
     def _lines(self, row: log_file.LogFileRow) -> Iterator[log_file.Line]:
         try:
-            yield from log_file.lines_of(self._read(row.id))
+            with self._opened(row.id) as content:
+                yield from log_file.lines_of(content)
         except ValueError as error:  # names lines and columns, never a value
             what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         else:
@@ -193,6 +194,20 @@ class LogFiles:
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def _paged(lines: Iterable[log_file.Line]) -> Iterator[list[tuple[int, log_file.Line]]]:
+    """Lines with their places, page by page: lines may be long."""
+    page: list[tuple[int, log_file.Line]] = []
+    size = 0
+    for numbered in enumerate(lines):
+        page.append(numbered)
+        size += sum(map(len, numbered[1].values()))
+        if len(page) == _PAGE_LINES or size >= _PAGE_CHARACTERS:
+            yield page
+            page, size = [], 0
+    if page:
+        yield page
 
 
 class OpportunitySnapshots:

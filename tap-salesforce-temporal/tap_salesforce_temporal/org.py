@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,13 +16,14 @@ from microdecisions.ids import to_18
 from microdecisions.session import open_session
 from tap_salesforce_temporal import sources
 from tap_salesforce_temporal.actors import Actors
+from tap_salesforce_temporal.composite import MOST_PARTS
 from tap_salesforce_temporal.describing import describe_together
 from tap_salesforce_temporal.reading.bulk import BulkReader
 from tap_salesforce_temporal.reading.rest import RestReader
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from microdecisions.describe import ObjectDescription, ObjectSummary
     from microdecisions.pages import StopFlag
@@ -49,10 +52,6 @@ _SPECIAL: Final[Mapping[str, Callable[[ObjectDescription], Source]]] = {
 _ARCHIVE: Final = "FieldHistoryArchive"
 
 
-class _Organization(msgspec.Struct):
-    name: str | None = msgspec.field(name="Name", default=None)
-
-
 class Org:
     """A Salesforce org behind one session.
 
@@ -75,18 +74,10 @@ class Org:
         self._metadata = SalesforceMetadata(self.session)
         self._descriptions: dict[str, ObjectDescription] = {}
         self._field_types: dict[str, dict[str, str]] = {}
+        self._assumed: list[str] = []
         self._log = log
         self.org_id = token.org_id
-        log.info("Connected to the org %s (%s) at %s.", self._name(), self.org_id, token.instance_url)
-
-    def _name(self) -> str:
-        try:
-            names = [row.name for row in self.reader.rows("SELECT Name FROM Organization", _Organization)]
-        except SalesforceError as error:
-            if error.code not in NOT_FOR_THIS_USER:
-                raise
-            names = []
-        return next((name for name in names if name), "without a name")
+        log.info("Connected to the org %s at %s.", self.org_id, token.instance_url)
 
     @cached_property
     def _objects(self) -> dict[str, ObjectSummary]:
@@ -118,29 +109,77 @@ class Org:
             self._field_types[sobject] = known
         return known
 
-    def log_file(self, file_id: str) -> bytes:
-        """The content of an event log file. One API call."""
-        path = f"sobjects/EventLogFile/{to_18(file_id)}/LogFile"
-        return self.session.get_bytes(path, headers={"Accept": "*/*"}).body
+    @contextmanager
+    def log_file(self, file_id: str) -> Iterator[IO[bytes]]:
+        """The content of an event log file, whole, in a file of its own that is gone afterwards. One API call.
 
-    def sources(self, only: Collection[str] | None = None) -> Iterator[Source]:
+        A file of a day may hold gigabytes: it waits on disk. A connection that breaks off costs a repeat and no row.
+        """
+        with tempfile.TemporaryFile() as content:
+            self.session.download(f"sobjects/EventLogFile/{to_18(file_id)}/LogFile", content, {"Accept": "*/*"})
+            yield content
+
+    def sources(self, only: Collection[str] | None = None, known: Collection[str] = frozenset()) -> Iterator[Source]:
         """Find what can be read, from describe.
 
         Args:
             only: Names of the streams that are asked for; all when None. 25 of them cost one API call.
+            known: Names of streams that were read before. Of these a field history is not described again but assumed
+                to be as all of them are: its first page proves that, or `described` tells what it is.
         """
-        streams = sources.stream_names(self._objects)
+        streams = self._streams
         asked = [
             summary
             for name, summary in sorted(self._objects.items())
             if summary.queryable and (only is None or streams[name] in only) and self._may_be_read(summary)
         ]
-        self._descriptions.update(describe_together(self.session, [summary.name for summary in asked]))
+        assumed = {
+            summary.name: source
+            for summary in asked
+            if streams[summary.name] in known
+            and summary.name not in _SPECIAL
+            and (source := sources.assumed_field_history_source(summary)) is not None
+        }
+        self._assumed += assumed
+        self._describe([summary.name for summary in asked if summary.name not in assumed])
         for summary in asked:
-            source = self._source(summary)
-            narrowed = None if source is None else self.narrowing.applied(source)
-            if narrowed is not None:
-                yield msgspec.structs.replace(narrowed, stream=streams[summary.name])
+            source = self._narrowed(summary, assumed.get(summary.name) or self._source(summary))
+            if source is not None:
+                yield source
+
+    def leaves_out(self, stream: str) -> bool:
+        """Whether the org shows the object of a stream and `history_objects` leaves it out."""
+        shown = next((summary for name, summary in self._objects.items() if self._streams[name] == stream), None)
+        if shown is None:
+            return False
+        if shown.associate_entity_type == "History":
+            return not self._may_be_read(shown)
+        source = self._source(shown) if self._may_be_read(shown) else None
+        return source is not None and self.narrowing.applied(source) is None
+
+    def described(self, assumed: Source) -> Source | None:
+        """What an assumed source is by describe; None when it cannot be read as field history.
+
+        The next 24 that were assumed are described along, at the price of one: where one is not as assumed, more may be
+        so.
+        """
+        name = assumed.sobject
+        if name not in self._descriptions:
+            place = self._assumed.index(name)
+            self._describe(self._assumed[place : place + MOST_PARTS])
+        summary = self._objects[name]
+        return self._narrowed(summary, self._source(summary))
+
+    @cached_property
+    def _streams(self) -> dict[str, str]:
+        return sources.stream_names(self._objects)
+
+    def _describe(self, names: Sequence[str]) -> None:
+        self._descriptions.update(describe_together(self.session, names))
+
+    def _narrowed(self, summary: ObjectSummary, source: Source | None) -> Source | None:
+        narrowed = None if source is None else self.narrowing.applied(source)
+        return None if narrowed is None else msgspec.structs.replace(narrowed, stream=self._streams[summary.name])
 
     def _may_be_read(self, summary: ObjectSummary) -> bool:
         """Whether an object looks like a source, by its line in the list of all objects."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.bookmarks import Bookmark
     from tap_salesforce_temporal.sources import Source
 
-__all__ = ["check_readable", "explained"]
+__all__ = ["check_readable", "explained", "left_out", "not_shown", "read_before"]
 
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 _NOT_THIS_STREAM: Final = frozenset({408, 420, 429})  # like all from 500 on: the next stream would meet it too
@@ -48,6 +48,30 @@ def explained(
     named = f"Stream `{source.stream}`"
     sentence = str(error) if str(error).startswith(named) else f"{named}: {error}"
     return SalesforceError(sentence, status=error.status, code=error.code)
+
+
+def not_shown(stream: str) -> ObjectPermissionError:
+    """The error of a stream that is selected by name and that the org does not show."""
+    return ObjectPermissionError(
+        f"Stream `{stream}` is selected but the org does not show its object, or not all of its columns, to the login "
+        "user. Grant read access to the object and switch on its field history, or deselect the stream."
+    )
+
+
+def left_out(stream: str) -> ConfigurationError:
+    """The error of a stream that is selected by name and that `history_objects` leaves out."""
+    return ConfigurationError(
+        f"Stream `{stream}` is selected, but none of the patterns of `history_objects` takes its object: add one that "
+        "does, or deselect the stream."
+    )
+
+
+def read_before(stream: str) -> str:
+    """What to say of a stream that has a bookmark, and that the org does not show any more."""
+    return (
+        f"Stream `{stream}` was read before, but the org no longer shows its object, or not all of its columns, to the "
+        "login user: it is not read, and its bookmark is kept."
+    )
 
 
 def check_readable(source: Source, bookmark: Bookmark, now: datetime) -> None:

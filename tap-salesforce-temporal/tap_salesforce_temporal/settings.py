@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
-from microdecisions.settings import LoginSettings
+from microdecisions.settings import RunSettings
 
 __all__ = ["TapSettings"]
 
@@ -18,7 +18,7 @@ _FIELD_PATTERN = re.compile(r"[A-Za-z0-9_*?]+\.(?:\*|[A-Za-z][A-Za-z0-9_]*)")
 _OLDEST_VERSION = 50.0  # the first whose describe has associateEntityType
 
 
-class TapSettings(LoginSettings, frozen=True, kw_only=True):
+class TapSettings(RunSettings, frozen=True, kw_only=True):
     """All settings of `tap-salesforce-temporal`.
 
     Raises:
@@ -102,14 +102,6 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
             "pattern of it, and the field as its history names it. Objects that are not named are read whole.",
         ),
     ] = ()
-    on_gap: Annotated[
-        Literal["fail", "warn"],
-        Meta(
-            title="On gap",
-            description="What a run does after it wrote a `gap` event, because Salesforce no longer keeps what was not "
-            "read in time: `fail` ends it once with exit code 4, `warn` with 0.",
-        ),
-    ] = "fail"
     verify_days: Annotated[
         int,
         Meta(
@@ -120,22 +112,6 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
             le=90,
         ),
     ] = 7
-    max_run_seconds: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(
-            title="Longest run (s)",
-            description="Stop cleanly after so long, with exit code 3 unless everything is read; the next run goes on "
-            "from there. A run completes one window at least.",
-        ),
-    ] = None
-    allow_org_change: Annotated[
-        bool,
-        Meta(
-            title="Allow another org",
-            description="Take a stored state of another org over for this one, as after a migration: what was recorded "
-            "before its bookmarks is not read.",
-        ),
-    ] = False
     opportunity_changes_from: Annotated[
         Literal["opportunity_history", "opportunity_field_history"],
         Meta(
@@ -144,13 +120,6 @@ class TapSettings(LoginSettings, frozen=True, kw_only=True):
             "close date, probability, forecast category.",
         ),
     ] = "opportunity_history"
-    integration_users: Annotated[
-        tuple[str, ...],
-        Meta(
-            title="Integration users",
-            description="User names or ids whose decisions are of actor type `integration`, whatever their profile.",
-        ),
-    ] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,6 +14,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from microdecisions import event, timestamps
 from microdecisions.errors import IncompleteReadError, ObjectPermissionError, QueryTimeoutError, SalesforceError
 from microdecisions.pages import Checkpoint, PageStream
+from microdecisions.telemetry import Meter
 from tap_salesforce_temporal import bookmarks
 from tap_salesforce_temporal.corrections import WrittenBefore
 from tap_salesforce_temporal.kinds import normaliser_of
@@ -23,8 +24,7 @@ from tap_salesforce_temporal.reading.choice import REST, Choice
 from tap_salesforce_temporal.reading.plan import Begin, Complete, WindowReader
 from tap_salesforce_temporal.reading.rest import RestReader
 from tap_salesforce_temporal.reading.side_by_side import in_order
-from tap_salesforce_temporal.refusals import check_readable, explained
-from tap_salesforce_temporal.telemetry import Meter
+from tap_salesforce_temporal.refusals import check_readable, explained, not_shown, read_before
 from tap_salesforce_temporal.verification import (
     CountedRows,
     DayRows,
@@ -124,6 +124,12 @@ class HistoryStream(PageStream):
         check_readable(self.source, bookmarks.read(self.name, self.stream_state), now)
         self._run.read_together(self)
         plan = self._plan(now) if self._planned is None else self._planned
+        if self.source.assumed and not self._is_as_assumed(plan):
+            described = org.described(self.source)
+            if described is None:
+                self._is_gone()
+                return
+            self.source = described
         bookmark, window = plan.bookmark, plan.new
         complete_to = bookmark.complete_to or _BEFORE_SALESFORCE
         if (gap := self._gap(bookmark, now, plan.limit)) is not None:
@@ -164,6 +170,21 @@ class HistoryStream(PageStream):
         if plan.tally is not None and plan.tally.due is not None:
             found.append(count_statement(self.source, plan.tally.due))
         return found
+
+    def _is_as_assumed(self, plan: _Plan) -> bool:
+        """Whether Salesforce has answered a statement that asks for all the columns that were assumed."""
+        holds = self._run.org.reader.holds
+        return plan.new is not None and all(holds(statement) for statement in self.source.statements(plan.new))
+
+    def _is_gone(self) -> None:
+        """Say that the object, or a column of it, is not shown any more.
+
+        Raises:
+            ObjectPermissionError: the stream was selected by name.
+        """
+        if self._tap.input_catalog is not None:
+            raise not_shown(self.name)
+        self.logger.warning("%s", read_before(self.name))
 
     def _plan(self, now: datetime) -> _Plan:
         settings = self._run.settings
@@ -368,9 +389,14 @@ class HistoryStream(PageStream):
         return Extraction(
             org_id=self._run.org.org_id,
             extracted_at=timestamps.to_text(datetime.now(UTC)),
-            extractor_version=f"{self._tap.name} {self._tap.plugin_version}",
+            extractor_version=self._extractor_version,
             source=api,
         )
+
+    @cached_property
+    def _extractor_version(self) -> str:
+        """Name and version of the tap, which the SDK looks for among the installed packages at each question."""
+        return f"{self._tap.name} {self._tap.plugin_version}"
 
 
 def _instant(text: str) -> datetime:

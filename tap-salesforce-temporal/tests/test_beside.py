@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -75,7 +76,7 @@ def _archived(rows: list[Any], golden: Golden) -> Iterable[MicroDecisionEvent]:
 
 
 def _logged(rows: list[Any], golden: Golden) -> Iterable[MicroDecisionEvent]:
-    for number, line in enumerate(log_file.lines_of(golden.body.encode())):
+    for number, line in enumerate(log_file.lines_of(io.BytesIO(golden.body.encode()))):
         yield log_file.logged(rows[0], number, line, ACTORS, EXTRACTION)
 
 
@@ -138,7 +139,7 @@ def test_the_row_gives_the_same_events_by_bulk(name: str) -> None:
     golden = GOLDENS[name]
     cells = _cells(msgspec.json.decode(golden.row))
     body = ",".join(f'"{cell}"' for cell in cells) + "\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n"
-    rows = list(rows_of(body.encode(), KINDS[golden.sobject][0]))
+    rows = list(rows_of(io.BytesIO(body.encode()), KINDS[golden.sobject][0]))
     assert [event.digest() for event in _events(golden.sobject, rows, golden)] == [
         event.digest() for event in _events(golden.sobject, _by_rest(golden.sobject, bytes(golden.row)), golden)
     ]
@@ -191,14 +192,14 @@ def test_every_line_of_a_log_file_comes_out_as_it_went_in(lines: list[list[str]]
         return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
 
     body = "\n".join(map(quoted, [["A", "B", "C"], *lines])) + "\n"
-    found = list(log_file.lines_of(body.encode()))
+    found = list(log_file.lines_of(io.BytesIO(body.encode())))
     assert found == [{name: cell for name, cell in zip("ABC", line, strict=True) if cell} for line in lines]
 
 
 @pytest.mark.parametrize(("body", "says"), [(b'"A"\n"x","y"\n', "2 cells for 1"), (b'"A"\n"x', "not CSV")])
 def test_what_is_no_log_file_is_told_without_its_values(body: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        list(log_file.lines_of(body))
+        list(log_file.lines_of(io.BytesIO(body)))
 
 
 @pytest.mark.parametrize(

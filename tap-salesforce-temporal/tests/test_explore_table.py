@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microdecisions.exploring import WIDTH
 from tap_salesforce_temporal.explore.findings import Exploration, HistoryObject, Permission, Sample, State
 from tap_salesforce_temporal.explore.permissions import field_history_tracking
-from tap_salesforce_temporal.explore.table import WIDTH, table
+from tap_salesforce_temporal.explore.table import table
 
 NOTHING = Exploration(
     org_id="00D000000000001AAA",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+_EVENTS = "events of histories and approval steps"
+
 
 def make(options: argparse.Namespace, events: int) -> str:
     """Make an org; returns what to say of it.
@@ -32,7 +34,7 @@ def make(options: argparse.Namespace, events: int) -> str:
                 seeded = seed_generated(org, events=options.events or events, seed=options.seed, progress=progress)
         except SeedError as error:
             raise UsageError(str(error)) from error
-    return f"{seeded.decisions:,} decisions, {seeded.events:,} events to find: {org}"
+    return f"{seeded.decisions:,} decisions, {seeded.events:,} {_EVENTS}: {org}"
 
 
 def live(org: Path, days: int) -> str:
@@ -47,4 +49,4 @@ def live(org: Path, days: int) -> str:
         except SeedError as error:
             raise UsageError(str(error)) from error
     shown = f"{days} day" + ("s" if days > 1 else "")
-    return f"{shown} later: {grown.decisions:,} new decisions, {grown.events:,} new events to find: {org}"
+    return f"{shown} later: {grown.decisions:,} new decisions, {grown.events:,} new {_EVENTS}: {org}"

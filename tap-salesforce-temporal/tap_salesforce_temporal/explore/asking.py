@@ -9,13 +9,14 @@ import msgspec
 
 from microdecisions import values
 from microdecisions.answers import Verdict, answer_error, judge, read_problem
-from microdecisions.errors import ConfigurationError, QuotaCeilingError, SalesforceError, UnreachableError
-from tap_salesforce_temporal.reading.together import MOST_QUERIES
+from microdecisions.errors import SalesforceError
+from tap_salesforce_temporal.composite import MOST_QUERIES, get_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from microdecisions.session import SalesforceSession
+    from tap_salesforce_temporal.composite import Part
 
 __all__ = ["Reply", "ask"]
 
@@ -93,39 +94,15 @@ def ask(session: SalesforceSession, statements: Sequence[str], resource: Resourc
     return replies
 
 
-class _Part(msgspec.Struct, rename="camel"):
-    reference_id: str
-    http_status_code: int
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Answer(msgspec.Struct, rename="camel"):
-    composite_response: list[_Part]
-
-
 def _together(session: SalesforceSession, statements: Sequence[str], resource: Resource) -> Iterator[Reply | None]:
     """A reply for each statement; None where it is worth to be asked alone."""
-    path = f"/services/data/v{session.api_version}/{resource}?q="
-    parts = [
-        {"method": "GET", "referenceId": f"query{number}", "url": path + quote(statement, safe="")}
-        for number, statement in enumerate(statements)
-    ]
-    try:
-        answer = session.post_json("composite", {"allOrNone": False, "compositeRequest": parts}, kind=_Answer)
-    except (QuotaCeilingError, ConfigurationError, UnreachableError):
-        raise
-    except SalesforceError:
-        yield from (None for _ in statements)
-        return
-    by_reference = {part.reference_id: part for part in answer.composite_response}
-    for number in range(len(statements)):
-        part = by_reference.get(f"query{number}")
+    for part in get_together(session, [f"{resource}?q={quote(statement, safe='')}" for statement in statements]):
         yield None if part is None else _reply(part, resource)
 
 
-def _reply(part: _Part, resource: Resource) -> Reply | None:
+def _reply(part: Part, resource: Resource) -> Reply | None:
     body = bytes(part.body)
-    if part.http_status_code < 300:
+    if part.good:
         return Reply(body)
     problem = read_problem(body)
     if problem.code in _TOO_MUCH_TOGETHER or judge(part.http_status_code, problem) is not Verdict.FAIL:

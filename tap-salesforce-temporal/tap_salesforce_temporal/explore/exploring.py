@@ -62,7 +62,8 @@ def explore(tap: TapSalesforceTemporal, *, values: bool = False) -> Exploration:
     untracked = tuple(sorted(custom - parents))
     selected = [one for one in objects if one.selected]
     rates = [one.rows_per_day or 0.0 for one in selected]
-    per_run, per_day = history.calls_per_day(len(selected), discovery, rates)
+    described = [source for source in sources if source.selected and source.kind != "field_history"]
+    per_run, per_day = history.calls_per_day(len(selected), len(described), rates)
     usage = session.usage
     limits = usage.limits
     return Exploration(
@@ -86,13 +87,15 @@ def explore(tap: TapSalesforceTemporal, *, values: bool = False) -> Exploration:
 
 def _connected(tap: TapSalesforceTemporal) -> Org:
     try:
-        return tap.run.org
+        org = tap.run.org
+        org.objects_by_prefix  # noqa: B018  # the first question tells whether the API is open to the user
     except SalesforceError as error:
         if error.code not in API_REFUSALS:
             raise
         raise ConfigurationError(
             f"The login succeeded but the user may not use the API ({error.code}): grant {API_ENABLED}."
         ) from None
+    return org
 
 
 def _object(

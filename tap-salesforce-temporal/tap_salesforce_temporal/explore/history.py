@@ -10,10 +10,10 @@ import msgspec
 
 from microdecisions import soql, timestamps
 from microdecisions.errors import NOT_FOR_THIS_USER
+from tap_salesforce_temporal.composite import MOST_PARTS, MOST_QUERIES
 from tap_salesforce_temporal.explore.asking import Reply, ask
 from tap_salesforce_temporal.explore.findings import HistoryObject
 from tap_salesforce_temporal.reading.choice import PAGE_ROWS, REST, Choice
-from tap_salesforce_temporal.reading.together import MOST_QUERIES
 from tap_salesforce_temporal.windows import Planner
 
 if TYPE_CHECKING:
@@ -276,13 +276,13 @@ def calls_to_backfill(org: Org, settings: TapSettings, source: Source, rows: int
     return 2 + choice.calls_for(rows) + files  # the oldest row is asked for, and the rows are counted
 
 
-def calls_per_day(streams: int, discovery: int, rows_per_day: Sequence[float]) -> tuple[int, int]:
+def calls_per_day(streams: int, described: int, rows_per_day: Sequence[float]) -> tuple[int, int]:
     """About how many API calls a run takes that finds little, and a day with one run.
 
     Args:
         streams: How many are read.
-        discovery: Calls that it took to connect and to find them.
+        described: How many of them are described in each run: all but field histories.
         rows_per_day: Of each stream.
     """
-    run = discovery + -(-streams // MOST_QUERIES)
+    run = 1 + -(-described // MOST_PARTS) + -(-streams // MOST_QUERIES)
     return run, run + sum(int(rows) // PAGE_ROWS for rows in rows_per_day)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Final
+
+from microdecisions.exploring import headed, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_salesforce_temporal.explore.findings import Exploration, HistoryObject, Permission
 
-__all__ = ["WIDTH", "table"]
-
-WIDTH: Final = 80
-"""Columns; no line is longer unless a single name is."""
+__all__ = ["table"]
 
 _MARKS: Final = {"granted": "yes", "missing": "NO", "partly": "partly", "unknown": "?"}
 
@@ -34,22 +32,22 @@ def _lines(found: Exploration) -> Iterator[str]:
 
 
 def _permissions(permissions: Sequence[Permission]) -> Iterator[str]:
-    yield from _headed("Permissions of the login user")
+    yield from headed("Permissions of the login user")
     for permission in permissions:
         mark = _MARKS[permission.state]
-        yield from _wrapped(f"{mark:<7}{permission.name}: {permission.evidence}", " " * 7)
+        yield from wrapped(f"{mark:<7}{permission.name}: {permission.evidence}", " " * 7)
         if permission.state != "granted":
-            yield from _wrapped(f"{'':7}needed for {permission.needed_for}", " " * 9)
-            yield from _wrapped(f"{'':7}{permission.where}", " " * 9)
+            yield from wrapped(f"{'':7}needed for {permission.needed_for}", " " * 9)
+            yield from wrapped(f"{'':7}{permission.where}", " " * 9)
 
 
 def _objects(objects: Sequence[HistoryObject]) -> Iterator[str]:
-    yield from _headed("Streams")
+    yield from headed("Streams")
     yield f"{'stream':<30} {'rows':>13}  {'first':<10}  {'last':<10} {'API calls':>10}"
     for one in objects:
         yield from _named(one)
         if one.problem is not None:
-            yield from _wrapped(f"  {one.problem}", "  ")
+            yield from wrapped(f"  {one.problem}", "  ")
     if not all(one.selected for one in objects):
         yield "* off by default, and not in the sums below"
 
@@ -65,31 +63,31 @@ def _named(one: HistoryObject) -> Iterator[str]:
 
 
 def _tracked(found: Exploration) -> Iterator[str]:
-    yield from _headed("Tracked fields")
+    yield from headed("Tracked fields")
     histories = [one for one in found.objects if one.tracked_from is not None]
     for one in histories:
         fields = ", ".join(one.tracked_fields) or "none"
         note = " (by its history so far)" if one.tracked_from == "history" else ""
-        yield from _wrapped(f"{one.parent}: {fields}{note}", "  ")
+        yield from wrapped(f"{one.parent}: {fields}{note}", "  ")
     if not histories:
         yield "No field history was found."
     if found.untracked_objects:
-        yield from _wrapped(f"Custom objects without history: {', '.join(found.untracked_objects)}", "  ")
+        yield from wrapped(f"Custom objects without history: {', '.join(found.untracked_objects)}", "  ")
 
 
 def _samples(found: Exploration) -> Iterator[str]:
     if not found.samples:
         return
-    yield from _headed("Newest events" if found.values_shown else "Newest events (values only with --samples)")
+    yield from headed("Newest events" if found.values_shown else "Newest events (values only with --samples)")
     for one in found.samples:
-        yield from _wrapped(f"{one.at[:19]}Z {one.stream}: {one.event_type}", "  ")
+        yield from wrapped(f"{one.at[:19]}Z {one.stream}: {one.event_type}", "  ")
         about = f"{one.record_type or 'no record'}.{one.field or '-'} by {one.actor_type or 'an unknown actor'}"
         change = f": {_shown(one.old_value)} -> {_shown(one.new_value)}" if found.values_shown else ""
-        yield from _wrapped(f"  {about}{change}", "    ")
+        yield from wrapped(f"  {about}{change}", "    ")
 
 
 def _calls(found: Exploration) -> Iterator[str]:
-    yield from _headed("API calls, about")
+    yield from headed("API calls, about")
     left = "the org does not tell what is left"
     if found.calls_left is not None and found.calls_allowed is not None:
         left = f"{found.calls_left:,} of {found.calls_allowed:,} left in these 24 hours"
@@ -97,18 +95,6 @@ def _calls(found: Exploration) -> Iterator[str]:
     yield f"each later run         {found.calls_per_run:>9,}"
     yield f"a day with one run     {found.calls_per_day:>9,}"
     yield f"this exploration       {found.calls_used:>9,}   {left}"
-
-
-def _headed(text: str) -> Iterator[str]:
-    yield ""
-    yield text
-    yield "-" * WIDTH
-
-
-def _wrapped(text: str, indent: str) -> Iterator[str]:
-    yield from textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    )
 
 
 def _shown(value: str | None) -> str:

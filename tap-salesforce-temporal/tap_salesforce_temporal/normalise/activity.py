@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from microdecisions import timestamps, values
-from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.event import EventContext
 from microdecisions.ids import to_18, version_event_id
-from tap_salesforce_temporal.normalise.common import facts, record_of
+from tap_salesforce_temporal.normalise.common import decided, facts, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
@@ -68,20 +69,17 @@ def activities(
         about = row.what_id or row.who_id
         record_type, record_id = record_of(about, objects_by_prefix) if about else (sobject, row_id)
         start = values.canonical(row.start, "datetime")
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=version_event_id(extraction.org_id, sobject, row_id, recorded),
             event_type="activity",
             timestamp_occurred=timestamps.canonical(row.last_modified_date),
             timestamp_recorded=recorded,
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type=record_type,
             record_id=record_id,
             field_name="Status" if has_status else None,
-            old_value=None,
             new_value=values.canonical(row.status, "Picklist"),
-            is_primary=True,
             context=EventContext(
                 source_object=sobject,
                 source_record_id=row_id,
@@ -94,6 +92,4 @@ def activities(
                 activity_due_date=values.canonical(row.activity_date, "date"),
                 metadata=facts(start=start, location=row.location),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from microdecisions import timestamps, values
-from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.event import EventContext
 from microdecisions.ids import gap_id, row_event_id, to_18
-from tap_salesforce_temporal.normalise.common import facts, id_or_none
+from tap_salesforce_temporal.normalise.common import UNKNOWN, decided, facts, id_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.sources import Source
@@ -76,20 +77,17 @@ def setup_changes(
     del objects_by_prefix
     for row in rows:
         actor, row_id, at = actors[row.created_by_id], to_18(row.id), timestamps.canonical(row.created_date)
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=row_event_id(extraction.org_id, "SetupAuditTrail", row_id),
             event_type="setup_change",
             timestamp_occurred=at,
             timestamp_recorded=at,
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type="Setup",
             record_id=values.canonical(row.section, None),
             field_name=row.action,
-            old_value=None,
             new_value=values.canonical(row.display, None),
-            is_primary=True,
             context=EventContext(
                 source_object="SetupAuditTrail",
                 source_record_id=row_id,
@@ -101,8 +99,6 @@ def setup_changes(
                     namespace=row.namespace,
                 ),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )
 
 
@@ -124,20 +120,17 @@ def logins(
     for row in rows:
         actor, row_id, at = actors[row.user_id], to_18(row.id), timestamps.canonical(row.login_time)
         user_id = id_or_none(row.user_id)
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=row_event_id(extraction.org_id, "LoginHistory", row_id),
             event_type="login",
             timestamp_occurred=at,
             timestamp_recorded=at,
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type="User",
             record_id=user_id,
             field_name="Status",
-            old_value=None,
             new_value=values.canonical(row.status, None),
-            is_primary=True,
             context=EventContext(
                 source_object="LoginHistory",
                 source_record_id=row_id,
@@ -158,8 +151,6 @@ def logins(
                     auth_method=row.auth_method,
                 ),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )
 
 
@@ -167,25 +158,20 @@ def gap(source: Source, window: Window, extraction: Extraction) -> MicroDecision
     """The event that says that events of a stream may be missing between two instants."""
     start, end = timestamps.to_text(window.start), timestamps.to_text(window.end)
     event_id = gap_id(extraction.org_id, source.sobject, source.stream, start, end)
-    return MicroDecisionEvent(
+    return decided(
+        extraction,
+        UNKNOWN,
         event_id=event_id,
         event_type="gap",
         timestamp_occurred=end,
         timestamp_recorded=end,
-        actor_id=None,
-        actor_type=None,
-        actor_name=None,
         record_type=source.sobject,
         record_id=None,
         field_name=None,
-        old_value=None,
         new_value=None,
-        is_primary=True,
         context=EventContext(
             source_object=source.sobject,
             source_record_id=event_id.removeprefix(f"{extraction.org_id}:{source.sobject}:"),
             source=extraction.source,
         ),
-        extracted_at=extraction.extracted_at,
-        extractor_version=extraction.extractor_version,
     )

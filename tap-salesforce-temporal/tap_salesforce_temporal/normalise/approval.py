@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from microdecisions import timestamps, values
-from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.event import EventContext
 from microdecisions.ids import row_event_id, to_18, version_event_id
-from tap_salesforce_temporal.normalise.common import UNKNOWN, id_or_none, record_of
+from tap_salesforce_temporal.normalise.common import UNKNOWN, decided, id_or_none, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
@@ -127,20 +128,17 @@ def _decision(
     instance = row.instance or _Instance()
     row_id = to_18(row.id)
     record_type, record_id = record_of(instance.target_id, objects_by_prefix)
-    return MicroDecisionEvent(
+    return decided(
+        extraction,
+        actor,
         event_id=row_event_id(extraction.org_id, "ProcessInstanceStep", row_id),
         event_type="approval_decision",
         timestamp_occurred=timestamps.canonical(row.created_date),
         timestamp_recorded=timestamps.canonical(row.created_date if cursor == "CreatedDate" else row.system_modstamp),
-        actor_id=actor.id,
-        actor_type=actor.type,
-        actor_name=actor.name,
         record_type=record_type,
         record_id=record_id,
         field_name="StepStatus",
-        old_value=None,
         new_value=values.canonical(row.step_status, "Picklist"),
-        is_primary=True,
         context=EventContext(
             source_object="ProcessInstanceStep",
             source_record_id=row_id,
@@ -154,8 +152,6 @@ def _decision(
             approval_comments=values.canonical(row.comments, None),
             approval_elapsed_minutes=_minutes(row.elapsed_minutes),
         ),
-        extracted_at=extraction.extracted_at,
-        extractor_version=extraction.extractor_version,
     )
 
 
@@ -178,20 +174,17 @@ def approvals_reached(
         record_type, record_id = record_of(row.target_id, objects_by_prefix)
         recorded = timestamps.canonical(row.system_modstamp)
         since = row.created_date if row.waits else row.completed_date
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=version_event_id(extraction.org_id, "ProcessInstance", row_id, row.status or ""),
             event_type="approval_decision",
             timestamp_occurred=recorded if since is None else timestamps.canonical(since),
             timestamp_recorded=recorded,
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type=record_type,
             record_id=record_id,
             field_name="Status",
-            old_value=None,
             new_value=values.canonical(row.status, "Picklist"),
-            is_primary=True,
             context=EventContext(
                 source_object="ProcessInstance",
                 source_record_id=row_id,
@@ -203,8 +196,6 @@ def approvals_reached(
                 # Of an approval that is not done it grows with the clock.
                 approval_elapsed_minutes=None if row.completed_date is None else _minutes(row.elapsed_minutes),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )
 
 
@@ -228,20 +219,17 @@ def approval_requests(
         asked = id_or_none(row.actor_id)
         record_type, record_id = record_of(instance.target_id, objects_by_prefix)
         recorded = timestamps.canonical(row.system_modstamp)
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=version_event_id(extraction.org_id, "ProcessInstanceWorkitem", row_id, asked or ""),
             event_type="approval_request",
             timestamp_occurred=recorded if row.reassigned else timestamps.canonical(row.created_date),
             timestamp_recorded=recorded,
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type=record_type,
             record_id=record_id,
             field_name="Actor",
-            old_value=None,
             new_value=asked,
-            is_primary=True,
             context=EventContext(
                 source_object="ProcessInstanceWorkitem",
                 source_record_id=row_id,
@@ -252,8 +240,6 @@ def approval_requests(
                 approval_submitter_id=id_or_none(instance.submitted_by_id),
                 approval_original_actor_id=id_or_none(row.original_actor_id),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )
 
 

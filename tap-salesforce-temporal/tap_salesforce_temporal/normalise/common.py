@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, Unpack
 
+from microdecisions.event import MicroDecisionEvent
 from microdecisions.ids import to_18
 from tap_salesforce_temporal.actors import Actor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UNKNOWN", "facts", "id_or_none", "record_of"]
+    from microdecisions.event import EventContext, EventType
+    from tap_salesforce_temporal.normalise import Extraction
+
+__all__ = ["UNKNOWN", "decided", "facts", "id_or_none", "record_of"]
 
 UNKNOWN: Final = Actor(None, None, None)
 """Somebody whom the row does not name."""
@@ -31,3 +35,38 @@ def record_of(record_id: str | None, objects_by_prefix: Mapping[str, str]) -> tu
 def facts(**values: str | None) -> dict[str, str]:
     """Facts for `context.metadata`, without the empty ones."""
     return {name: value for name, value in values.items() if value}
+
+
+class Columns(TypedDict):
+    """Columns of an event that its row tells, in canonical form; see `MicroDecisionEvent`."""
+
+    event_id: str
+    event_type: EventType
+    timestamp_occurred: str
+    timestamp_recorded: str
+    record_type: str | None
+    record_id: str | None
+    field_name: str | None
+    new_value: str | None
+    context: EventContext
+    is_primary: NotRequired[bool]
+
+
+def decided(extraction: Extraction, actor: Actor, **columns: Unpack[Columns]) -> MicroDecisionEvent:
+    """The event of a decision whose row does not tell what was before.
+
+    Args:
+        extraction: What the events of a page share.
+        actor: Who decided.
+        columns: The other columns; it is a primary event unless they say otherwise.
+    """
+    columns.setdefault("is_primary", True)
+    return MicroDecisionEvent(
+        actor_id=actor.id,
+        actor_type=actor.type,
+        actor_name=actor.name,
+        old_value=None,
+        extracted_at=extraction.extracted_at,
+        extractor_version=extraction.extractor_version,
+        **columns,
+    )

@@ -7,13 +7,14 @@ it is no change from empty to empty. Pseudo-fields such as `created` or `locked`
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from microdecisions import timestamps, values
 from microdecisions.event import EventContext, MicroDecisionEvent
-from microdecisions.ids import to_18
+from microdecisions.ids import all_to_18, to_18
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,9 +56,10 @@ class FieldHistoryRow(msgspec.Struct, gc=False):
 
 def row_type(parent_field: str) -> type[FieldHistoryRow]:
     """Make the row type of an object whose parent's id is in `parent_field`."""
+    text_or_null: Any = str | None
     return msgspec.defstruct(  # type: ignore[return-value]
         "FieldHistoryRow",
-        [("parent_id", str | None, msgspec.field(name=parent_field, default=None))],
+        [("parent_id", text_or_null, msgspec.field(name=parent_field, default=None))],
         bases=(FieldHistoryRow,),
         gc=False,
     )
@@ -80,42 +82,52 @@ def field_changes(
         extraction: What the events share.
         second_witness: Fields whose changes another stream witnesses first.
     """
-    prefix = f"{extraction.org_id}:{source.sobject}:"
-    sobject, parent, origin = source.sobject, source.parent, extraction.source
-    extracted_at, version = extraction.extracted_at, extraction.extractor_version
-    converter, instant = values.converter, timestamps.canonical
-    events = []
-    for row in rows:
-        actor_id, actor_type, actor_name = actors[row.created_by_id]
-        at = instant(row.created_date)
-        row_id, record_id = to_18(row.id), row.parent_id
-        kind, field = row.data_type, row.field
-        canonical = converter(kind)
-        old, new = canonical(row.old_value), canonical(row.new_value)
-        context = EventContext(sobject, row_id, origin, kind)
+    if not rows:
+        return []
+    fields, data_types = [row.field for row in rows], [row.data_type for row in rows]
+    row_ids = all_to_18([row.id for row in rows])
+    recorded = timestamps.canonical_all([row.created_date for row in rows])
+    old_values = values.canonical_all([row.old_value for row in rows], data_types)
+    new_values = values.canonical_all([row.new_value for row in rows], data_types)
+    actor_ids, actor_types, actor_names = zip(*[actors[row.created_by_id] for row in rows], strict=True)
+    contexts = list(map(EventContext, repeat(source.sobject), row_ids, repeat(extraction.source), data_types))
+    for context, field, old, new in zip(contexts, fields, old_values, new_values, strict=True):
         if old is None and new is None and not is_pseudo_field(field):
             context.metadata = NOT_RECORDED
-        events.append(
-            MicroDecisionEvent(
-                prefix + row_id,
-                "field_change",
-                at,
-                at,
-                actor_id,
-                actor_type,
-                actor_name,
-                parent,
-                None if record_id is None else to_18(record_id),
-                field,
-                old,
-                new,
-                kind != "EntityId" and field not in second_witness,
-                context,
-                extracted_at,
-                version,
-            )
+    prefix = f"{extraction.org_id}:{source.sobject}:"
+    # Column by column: a loop over the rows with a call for each cell takes twice as long.
+    return list(
+        map(
+            MicroDecisionEvent,
+            [prefix + row_id for row_id in row_ids],
+            repeat("field_change"),
+            recorded,
+            recorded,
+            actor_ids,
+            actor_types,
+            actor_names,
+            repeat(source.parent),
+            _record_ids(rows),
+            fields,
+            old_values,
+            new_values,
+            [
+                kind != "EntityId" and field not in second_witness
+                for kind, field in zip(data_types, fields, strict=True)
+            ],
+            contexts,
+            repeat(extraction.extracted_at),
+            repeat(extraction.extractor_version),
         )
-    return events
+    )
+
+
+def _record_ids(rows: Sequence[FieldHistoryRow]) -> Sequence[str | None]:
+    given = [row.parent_id for row in rows]
+    known = [record_id for record_id in given if record_id is not None]
+    if len(known) == len(given):
+        return all_to_18(known)
+    return [None if record_id is None else to_18(record_id) for record_id in given]
 
 
 def is_pseudo_field(field: str) -> bool:

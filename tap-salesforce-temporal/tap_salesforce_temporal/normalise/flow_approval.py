@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from microdecisions import timestamps, values
-from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.event import EventContext
 from microdecisions.ids import to_18, version_event_id
-from tap_salesforce_temporal.normalise.common import UNKNOWN, id_or_none, record_of
+from tap_salesforce_temporal.normalise.common import UNKNOWN, decided, id_or_none, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
@@ -98,22 +99,19 @@ def flow_approvals_reached(
     for row in rows:
         actor, row_id = actors[row.decided_by], to_18(row.id)
         record_type, record_id = _target(row, objects_by_prefix)
-        yield MicroDecisionEvent(
+        yield decided(
+            extraction,
+            actor,
             event_id=version_event_id(extraction.org_id, "ApprovalSubmission", row_id, row.status or ""),
             event_type="approval_decision",
             timestamp_occurred=timestamps.canonical(
                 row.created_date if row.waits else row.last_modified_date or row.system_modstamp
             ),
             timestamp_recorded=timestamps.canonical(row.system_modstamp),
-            actor_id=actor.id,
-            actor_type=actor.type,
-            actor_name=actor.name,
             record_type=record_type,
             record_id=record_id,
             field_name="Status",
-            old_value=None,
             new_value=values.canonical(row.status, "Picklist"),
-            is_primary=True,
             context=EventContext(
                 source_object="ApprovalSubmission",
                 source_record_id=row_id,
@@ -123,8 +121,6 @@ def flow_approvals_reached(
                 approval_submitter_id=id_or_none(row.submitted_by_id),
                 approval_comments=values.canonical(row.comments, None),
             ),
-            extracted_at=extraction.extracted_at,
-            extractor_version=extraction.extractor_version,
         )
 
 
@@ -167,20 +163,17 @@ def _of(
     """What both events of a work item share, as a decision without value."""
     row_id, recorded = to_18(row.id), timestamps.canonical(row.system_modstamp)
     record_type, record_id = _target(row, objects_by_prefix)
-    return MicroDecisionEvent(
+    return decided(
+        extraction,
+        actor,
         event_id=version_event_id(extraction.org_id, "ApprovalWorkItem", row_id, version),
         event_type="approval_decision",
         timestamp_occurred=recorded,
         timestamp_recorded=recorded,
-        actor_id=actor.id,
-        actor_type=actor.type,
-        actor_name=actor.name,
         record_type=record_type,
         record_id=record_id,
         field_name="Status",
-        old_value=None,
         new_value=None,
-        is_primary=True,
         context=EventContext(
             source_object="ApprovalWorkItem",
             source_record_id=row_id,
@@ -191,8 +184,6 @@ def _of(
             approval_status=row.status,
             approval_submitter_id=None if row.submission is None else id_or_none(row.submission.submitted_by_id),
         ),
-        extracted_at=extraction.extracted_at,
-        extractor_version=extraction.extractor_version,
     )
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
 from microdecisions import timestamps
-from microdecisions.event import EventContext, MicroDecisionEvent
+from microdecisions.event import EventContext
 from microdecisions.ids import is_id, to_18, version_event_id
-from tap_salesforce_temporal.normalise.common import facts
+from tap_salesforce_temporal.normalise.common import decided, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from microdecisions.event import MicroDecisionEvent
     from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
@@ -45,13 +46,13 @@ class LogFileRow(msgspec.Struct):
     sequence: int | None = msgspec.field(name="Sequence", default=None)
 
 
-def lines_of(body: bytes) -> Iterator[Line]:
-    """Read the lines of a file, whose first one names the columns.
+def lines_of(content: IO[bytes]) -> Iterator[Line]:
+    """Read the lines of a file, whose first one names the columns, as they are asked for.
 
     Raises:
         ValueError: it is not CSV in UTF-8, or a line has more cells than there are columns.
     """
-    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+    text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
     lines = csv.reader(text, strict=True)
     try:
         columns = next(lines, [])
@@ -61,6 +62,8 @@ def lines_of(body: bytes) -> Iterator[Line]:
             yield {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num} is not CSV: {error}") from None
+    finally:
+        text.detach()  # closing the file is for whoever opened it
 
 
 def user_of(line: Line) -> str | None:
@@ -86,18 +89,16 @@ def logged(
     file_id, kind, user = to_18(row.id), line.get("EVENT_TYPE", row.event_type), user_of(line)
     actor = actors[user]
     of_file = facts(log_interval=row.interval, log_date=timestamps.canonical(row.log_date))
-    return MicroDecisionEvent(
+    return decided(
+        extraction,
+        actor,
         event_id=version_event_id(extraction.org_id, "EventLogFile", file_id, str(number)),
         event_type="login" if kind in _LOGINS else "activity",
         timestamp_occurred=_when(line) or timestamps.canonical(row.log_date),
         timestamp_recorded=timestamps.canonical(row.created_date),
-        actor_id=actor.id,
-        actor_type=actor.type,
-        actor_name=actor.name,
         record_type="User" if user else None,
         record_id=user,
         field_name=kind,
-        old_value=None,
         new_value=next((line[column] for column in _RESULTS if column in line), None),
         is_primary=False,
         context=EventContext(
@@ -106,8 +107,6 @@ def logged(
             source=extraction.source,
             metadata=line | of_file,
         ),
-        extracted_at=extraction.extracted_at,
-        extractor_version=extraction.extractor_version,
     )
 
 

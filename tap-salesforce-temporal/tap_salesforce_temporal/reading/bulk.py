@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ __all__ = ["BulkReader", "JobFailedError", "NotForBulkError"]
 _FIRST_PAUSE: Final = 0.2  # seconds; doubled with each look
 _LONGEST_PAUSE: Final = 30.0
 _PAGE_ROWS: Final = 2_000  # rows made and written at once, as many as REST gives
+_SPOOLED_BYTES: Final = 1024 * 1024  # of a set of results; what is more waits on disk, whatever the size of a set
 _ROW_BYTES: Final = 512  # about what a row takes while it waits
 _STEP: Final = 0.1  # how soon a stop is noticed
 _TOO_LONG: Final = ("QUERY_TIMEOUT", "retried more than", "took too long", "timed out", "timeout")
@@ -89,12 +91,13 @@ class BulkReader:
         try:
             job = self._finished(job)
             locator: str | None = None
-            while True:
-                answer = self._set(job, locator)
-                yield from self._pages(job, answer, row_type)
-                locator = answer.headers.get("Sforce-Locator", "null")
-                if locator in {"null", ""}:
-                    return
+            with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as content:
+                while True:
+                    answer = self._set(job, locator, content)
+                    yield from self._pages(job, answer, content, row_type)
+                    locator = answer.headers.get("Sforce-Locator", "null")
+                    if locator in {"null", ""}:
+                        return
         finally:
             self._delete(job)
 
@@ -139,13 +142,16 @@ class BulkReader:
             code=job.state,
         )
 
-    def _set(self, job: _Job, locator: str | None) -> Response:
+    def _set(self, job: _Job, locator: str | None, content: IO[bytes]) -> Response:
         asked = {"maxRecords": str(self.page_rows), **({} if locator is None else {"locator": locator})}
-        return self._session.get_bytes(f"jobs/query/{job.id}/results", params=asked, headers={"Accept": "text/csv"})
+        path, headers = f"jobs/query/{job.id}/results", {"Accept": "text/csv"}
+        return self._session.request("GET", path, params=asked, headers=headers, into=content)
 
-    def _pages(self, job: _Job, answer: Response, row_type: type[RowT]) -> Iterator[QueryPage[RowT]]:
+    def _pages(
+        self, job: _Job, answer: Response, content: IO[bytes], row_type: type[RowT]
+    ) -> Iterator[QueryPage[RowT]]:
         """The rows of one set of results, a page at a time: whole, they take many times the bytes they came in."""
-        rows, read = rows_of(answer.body, row_type), 0
+        rows, read = rows_of(content, row_type), 0
         total = job.number_records_processed
         while True:
             page = self._next(rows)

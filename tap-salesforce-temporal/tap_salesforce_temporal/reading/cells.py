@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from itertools import islice, repeat
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["rows_of"]
 
@@ -19,13 +19,15 @@ RowT = TypeVar("RowT", bound=msgspec.Struct)
 csv.field_size_limit(64 * 1024 * 1024)  # the library's own limit of 128 KiB is below that of a long text field
 
 _PATH: Final = "."
+_PART_ROWS: Final = 500  # turned into columns together: a call for each row takes twice as long
+_Lines = list[list[str]]
 
 
-def rows_of(body: bytes, row_type: type[RowT]) -> Iterator[RowT]:
+def rows_of(content: IO[bytes], row_type: type[RowT]) -> Iterator[RowT]:
     """Read one result set, whose first line names the columns; rows are made as they are asked for.
 
     Args:
-        body: UTF-8, comma-separated, quoted as RFC 4180 says; line breaks within quotes are part of the value.
+        content: UTF-8, comma-separated, quoted as RFC 4180 says; line breaks within quotes are part of the value.
         row_type: The row's type; its fields' encoded names are the columns, or the first step of a path such as
             `ProcessInstance.TargetObjectId`.
 
@@ -33,7 +35,8 @@ def rows_of(body: bytes, row_type: type[RowT]) -> Iterator[RowT]:
         ValueError: it is not such a document, or a row has not as many cells as there are columns.
     """
     # newline="": a line break within a value stays as it is.
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""), strict=True)
+    text = io.TextIOWrapper(content, encoding="utf-8", newline="")
+    lines = csv.reader(text, strict=True)
     try:
         columns = next(lines, None)
         if columns is None:
@@ -41,46 +44,55 @@ def rows_of(body: bytes, row_type: type[RowT]) -> Iterator[RowT]:
         make = (
             _flat(columns, row_type) if not any(_PATH in column for column in columns) else _nested(columns, row_type)
         )
-        width = len(columns)
-        for cells in lines:
-            if len(cells) != width:
-                raise ValueError(f"line {lines.line_num} has {len(cells)} cells for {width} columns")
-            yield make(cells)
+        width, read = len(columns), 0
+        while part := list(islice(lines, _PART_ROWS)):
+            if set(map(len, part)) != {width}:
+                row, cells = next((row, len(cells)) for row, cells in enumerate(part, 1) if len(cells) != width)
+                raise ValueError(f"row {read + row} has {cells} cells for {width} columns")
+            yield from make(part)
+            read += len(part)
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num} is not CSV: {error}") from None
+    finally:
+        text.detach()  # else the file would be closed with it
 
 
-def _flat(columns: Sequence[str], row_type: type[RowT]) -> Callable[[list[str]], RowT]:
+def _flat(columns: Sequence[str], row_type: type[RowT]) -> Callable[[_Lines], Iterable[RowT]]:
     """Rows without parents: cells in the order of the struct's fields, which takes them in that order."""
     place = {column: number for number, column in enumerate(columns)}
     fields = msgspec.structs.fields(row_type)
     missing = [field.encode_name for field in fields if field.required and field.encode_name not in place]
     if missing:
         raise ValueError(f"the column {missing[0]} is missing")
-    # A column that was not asked for is read from an empty cell behind the last one.
-    pick = itemgetter(*(place.get(field.encode_name, len(columns)) for field in fields))
+    places = [place.get(field.encode_name) for field in fields]
 
-    def make(cells: list[str]) -> RowT:
-        cells.append("")
-        return row_type(*[cell or None for cell in pick(cells)])
+    def make(lines: _Lines) -> Iterable[RowT]:
+        cells = list(zip(*lines, strict=True))
+        # A column that was not asked for is empty.
+        given = [repeat(None, len(lines)) if at is None else [cell or None for cell in cells[at]] for at in places]
+        return map(row_type, *given)
 
     return make
 
 
-def _nested(columns: Sequence[str], row_type: type[RowT]) -> Callable[[list[str]], RowT]:
+def _nested(columns: Sequence[str], row_type: type[RowT]) -> Callable[[_Lines], Iterable[RowT]]:
     """Rows with fields of parents; a parent whose cells are all empty is null, as REST says it."""
     ways = [column.split(_PATH) for column in columns]
 
-    def make(cells: list[str]) -> RowT:
-        tree: dict[str, Any] = {}
-        for way, cell in zip(ways, cells, strict=True):
-            at = tree
-            for step in way[:-1]:
-                at = at.setdefault(step, {})
-            at[way[-1]] = cell or None
-        return msgspec.convert(_pruned(tree), row_type, strict=False)
+    def make(lines: _Lines) -> Iterable[RowT]:
+        return (msgspec.convert(_pruned(_tree(ways, cells)), row_type, strict=False) for cells in lines)
 
     return make
+
+
+def _tree(ways: Sequence[Sequence[str]], cells: Sequence[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for way, cell in zip(ways, cells, strict=True):
+        at = tree
+        for step in way[:-1]:
+            at = at.setdefault(step, {})
+        at[way[-1]] = cell or None
+    return tree
 
 
 def _pruned(tree: dict[str, Any]) -> dict[str, Any] | None:

@@ -74,6 +74,10 @@ class RestReader:
         """Fetch the first pages of up to five statements in one API call; `pages` begins with them, once."""
         self._first.update(first_pages(self._session, statements))
 
+    def holds(self, statement: str) -> bool:
+        """Whether the first page of a statement was fetched, and is still to be read."""
+        return statement in self._first
+
     def pages(self, statement: str, row_type: type[RowT]) -> Iterator[QueryPage[RowT]]:
         """Run a statement and yield its pages.
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "THREAD_NAME", "in_order"]
 
-MOST_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of answers that may wait for their turn; as rows they take about twice as much."""
+MOST_BYTES: Final = 12 * 1024 * 1024
+"""Bytes of answers that may wait for their turn, about 16 pages; as rows they take about twice as much.
+
+Lanes that find no room wait, so this is what bounds both memory and how much of the network's latency is hidden.
+"""
 
 THREAD_NAME: Final = "lane"
 _AHEAD_IN_TURN: Final = 3  # items of the lane whose turn it is that may wait when others have taken all room

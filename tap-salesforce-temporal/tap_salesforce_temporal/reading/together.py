@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import msgspec
-
-from microdecisions.errors import ConfigurationError, QuotaCeilingError, SalesforceError, UnreachableError
+from tap_salesforce_temporal.composite import MOST_QUERIES, get_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,21 +13,6 @@ if TYPE_CHECKING:
     from microdecisions.session import SalesforceSession
 
 __all__ = ["MOST_QUERIES", "first_pages"]
-
-MOST_QUERIES: Final = 5
-"""Queries that one composite request may hold (REST API Developer Guide, Composite)."""
-
-logger = logging.getLogger(__name__)
-
-
-class _Part(msgspec.Struct, rename="camel"):
-    reference_id: str
-    http_status_code: int
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Answer(msgspec.Struct, rename="camel"):
-    composite_response: list[_Part]
 
 
 def first_pages(session: SalesforceSession, statements: Sequence[str]) -> dict[str, bytes]:
@@ -44,25 +26,11 @@ def first_pages(session: SalesforceSession, statements: Sequence[str]) -> dict[s
         The body of each answer by its statement; one that was refused is left out, to be asked again by itself.
 
     Raises:
-        QuotaCeilingError, ConfigurationError: what would meet each query alone too.
+        QuotaCeilingError, ConfigurationError, UnreachableError: what would meet each query alone too.
     """
-    path = f"/services/data/v{session.api_version}/queryAll?q="
-    parts = [
-        {"method": "GET", "referenceId": f"page{number}", "url": path + quote(statement, safe="")}
-        for number, statement in enumerate(statements)
-    ]
-    asked = {"allOrNone": False, "compositeRequest": parts}
-    try:
-        answer = session.post_json("composite", asked, kind=_Answer)
-    except (QuotaCeilingError, ConfigurationError, UnreachableError):
-        raise
-    except SalesforceError as error:
-        logger.debug("Several queries at once were refused, each is asked alone: %s", error)
-        return {}
-    by_reference = {part.reference_id: part for part in answer.composite_response}
-    pages = {}
-    for number, statement in enumerate(statements):
-        part = by_reference.get(f"page{number}")
-        if part is not None and part.http_status_code == 200:
-            pages[statement] = bytes(part.body)
-    return pages
+    parts = get_together(session, [f"queryAll?q={quote(statement, safe='')}" for statement in statements])
+    return {
+        statement: bytes(part.body)
+        for statement, part in zip(statements, parts, strict=True)
+        if part is not None and part.good
+    }

@@ -16,6 +16,7 @@ from tap_salesforce_temporal.sources.beside import (
 )
 from tap_salesforce_temporal.sources.histories import (
     activity_field_history_source,
+    assumed_field_history_source,
     field_history_archive_source,
     field_history_source,
     opportunity_history_source,
@@ -31,6 +32,7 @@ __all__ = [
     "approval_step_source",
     "approval_submission_source",
     "approval_work_item_source",
+    "assumed_field_history_source",
     "event_log_file_source",
     "event_source",
     "field_history_archive_source",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from tap_salesforce_temporal.sources.source import Source, source_of
 
 if TYPE_CHECKING:
@@ -54,47 +52,47 @@ _LOG_FILE_DAYS: Final = 30  # Event Monitoring; without the licence a day, and w
 
 def process_instance_source(description: ObjectDescription) -> Source:
     """Make the source of `ProcessInstance`, the approvals as wholes."""
-    source = source_of(
+    return source_of(
         description,
         "process_instance",
         "SystemModstamp",
         ("Id", "TargetObjectId", "Status", "CreatedDate", "SystemModstamp"),
         optional=("SubmittedById", "LastActorId", "CompletedDate", "ElapsedTimeInMinutes", "CreatedById"),
         paths=("ProcessDefinition.Name",),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def approval_step_source(description: ObjectDescription) -> Source:
     """Make the source of `ProcessInstanceStep`, the steps of approvals that somebody acted on."""
     filterable = {field.name for field in description.fields if field.filterable}
-    source = source_of(
+    return source_of(
         description,
         "approval_step",
         "SystemModstamp" if "SystemModstamp" in filterable else "CreatedDate",
         ("Id", "ProcessInstanceId", "StepStatus", "ActorId", "CreatedDate", "SystemModstamp"),
         optional=("OriginalActorId", "Comments", "ElapsedTimeInMinutes", "CreatedById"),
         paths=(*_INSTANCE_PATHS, "StepNode.Name"),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def workitem_source(description: ObjectDescription) -> Source:
     """Make the source of `ProcessInstanceWorkitem`, the requests that wait; a row goes when somebody acts on it."""
-    source = source_of(
+    return source_of(
         description,
         "workitem",
         "SystemModstamp",
         ("Id", "ProcessInstanceId", "ActorId", "CreatedDate", "SystemModstamp"),
         optional=("OriginalActorId", "CreatedById"),
         paths=_INSTANCE_PATHS,
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def approval_submission_source(description: ObjectDescription) -> Source:
     """Make the source of `ApprovalSubmission`, the approvals that a flow runs, as wholes."""
-    source = source_of(
+    return source_of(
         description,
         "approval_submission",
         "SystemModstamp",
@@ -107,13 +105,13 @@ def approval_submission_source(description: ObjectDescription) -> Source:
             "LastModifiedById",
             "LastModifiedDate",
         ),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def approval_work_item_source(description: ObjectDescription) -> Source:
     """Make the source of `ApprovalWorkItem`, the requests and decisions of approvals that a flow runs."""
-    source = source_of(
+    return source_of(
         description,
         "approval_work_item",
         "SystemModstamp",
@@ -129,61 +127,70 @@ def approval_work_item_source(description: ObjectDescription) -> Source:
             "LastModifiedDate",
         ),
         paths=("ApprovalSubmission.SubmittedById",),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def task_source(description: ObjectDescription) -> Source:
     """Make the source of `Task`."""
-    source = source_of(
+    return source_of(
         description,
         "task",
         "SystemModstamp",
         ("Id", "Status", *_VERSION),
         optional=(*_ABOUT, "TaskSubtype", "Priority"),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def event_source(description: ObjectDescription) -> Source:
     """Make the source of `Event`, the entries of calendars."""
-    source = source_of(
+    return source_of(
         description,
         "event",
         "SystemModstamp",
         ("Id", *_VERSION),
         optional=(*_ABOUT, "EventSubtype", "StartDateTime", "Location"),
+        mutable=True,
     )
-    return replace(source, mutable=True)
 
 
 def setup_audit_trail_source(description: ObjectDescription) -> Source:
     """Make the source of `SetupAuditTrail`, which is not made for Bulk."""
-    source = source_of(
+    return source_of(
         description,
         "setup_audit_trail",
         "CreatedDate",
         ("Id", "Action", "Section", "Display", "CreatedById", "CreatedDate"),
         optional=("DelegateUser", "CreatedByContext", "CreatedByIssuer", "ResponsibleNamespacePrefix"),
+        rest_only=True,
+        keeps_days=_AUDIT_DAYS,
     )
-    return replace(source, rest_only=True, keeps_days=_AUDIT_DAYS)
 
 
 def login_history_source(description: ObjectDescription) -> Source:
     """Make the source of `LoginHistory`, off by default."""
-    source = source_of(
-        description, "login_history", "LoginTime", ("Id", "UserId", "LoginTime", "Status"), optional=_LOGIN
+    return source_of(
+        description,
+        "login_history",
+        "LoginTime",
+        ("Id", "UserId", "LoginTime", "Status"),
+        optional=_LOGIN,
+        selected=False,
+        keeps_days=_AUDIT_DAYS,
     )
-    return replace(source, selected=False, keeps_days=_AUDIT_DAYS)
 
 
 def event_log_file_source(description: ObjectDescription) -> Source:
     """Make the source of `EventLogFile`, off by default: files by the time they were written, late ones included."""
-    source = source_of(
+    return source_of(
         description,
         "event_log_file",
         "CreatedDate",
         ("Id", "EventType", "LogDate", "CreatedDate"),
         optional=("Interval", "Sequence"),
+        selected=False,
+        rest_only=True,
+        mutable=True,
+        keeps_days=_LOG_FILE_DAYS,
     )
-    return replace(source, selected=False, rest_only=True, mutable=True, keeps_days=_LOG_FILE_DAYS)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activity_field_history_source",
+    "assumed_field_history_source",
     "field_history_archive_source",
     "field_history_source",
     "opportunity_history_source",
 ]
 
 _FIELD_HISTORY = ("Id", "Field", "OldValue", "NewValue", "CreatedById", "CreatedDate")
+_FIELD_HISTORY_OPTIONAL = ("DataType",)
 _OPPORTUNITY_HISTORY = (
     "Id",
     "OpportunityId",
@@ -64,7 +66,7 @@ def field_history_source(summary: ObjectSummary, description: ObjectDescription)
     if len(parents) != 1:
         return None
     (parent,) = parents
-    optional = [name for name in ("DataType",) if name in fields]
+    optional = [name for name in _FIELD_HISTORY_OPTIONAL if name in fields]
     return Source(
         stream=stream_name(summary.name),
         sobject=soql.identifier(summary.name),
@@ -73,6 +75,29 @@ def field_history_source(summary: ObjectSummary, description: ObjectDescription)
         fields=(*_FIELD_HISTORY, *optional, soql.identifier(parent.name)),
         parent=soql.identifier(parent.reference_to[0]),
         parent_field=parent.name,
+    )
+
+
+def assumed_field_history_source(summary: ObjectSummary) -> Source | None:
+    """Make the source of a field-history object with the columns that such objects have, or None without a parent.
+
+    It asks for all columns that a described source may ask for, so what answers its statement has that shape; what has
+    another refuses the statement, and is to be described.
+    """
+    parent = summary.associate_parent_entity
+    if parent is None:
+        return None
+    is_custom = summary.name.endswith("__History")
+    parent_field = soql.identifier("ParentId" if is_custom else f"{parent}Id")
+    return Source(
+        stream=stream_name(summary.name),
+        sobject=soql.identifier(summary.name),
+        kind="field_history",
+        cursor="CreatedDate",
+        fields=(*_FIELD_HISTORY, *_FIELD_HISTORY_OPTIONAL, parent_field),
+        parent=soql.identifier(parent),
+        parent_field=parent_field,
+        assumed=True,
     )
 
 

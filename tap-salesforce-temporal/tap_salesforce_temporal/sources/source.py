@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -60,6 +60,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         by_window: Whether its rows can be filtered by the cursor.
         keeps_days: How long Salesforce keeps rows, at least; a bookmark older than that is a gap.
         settles_days: How long after the time in its cursor a row may appear; so much is read again in each run.
+        assumed: Whether its columns are those that such objects have, not those that describe told of this one.
     """
 
     stream: str
@@ -81,6 +82,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     by_window: bool = True
     keeps_days: int | None = None
     settles_days: int = 0
+    assumed: bool = False
 
     def where(self, window: Window) -> tuple[str, ...]:
         """SOQL conditions for all rows of a window."""
@@ -98,6 +100,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
             return (self.statement(window),)
         where = self.where(window)
         return tuple(soql.select(self.fields, self.sobject, first, *where) for first in self.one_by_one)
+
+
+class Traits(TypedDict, total=False):
+    """Attributes of a `Source` that its columns do not tell."""
+
+    mutable: bool
+    selected: bool
+    rest_only: bool
+    keeps_days: int
 
 
 def stream_name(sobject: str) -> str:
@@ -124,6 +135,7 @@ def source_of(
     *,
     optional: Sequence[str] = (),
     paths: Sequence[str] = (),
+    **traits: Unpack[Traits],
 ) -> Source:
     """Make a source that asks for what the user sees of an object.
 
@@ -134,6 +146,7 @@ def source_of(
         required: Fields without which it cannot be read; those that the user does not see are `hidden`.
         optional: Fields that are asked for where they are.
         paths: Fields of parents, asked for where the relationship is.
+        traits: What else the `Source` is to be.
     """
     present = {field.name for field in description.fields}
     relations = {field.relationship_name for field in description.fields}
@@ -148,4 +161,5 @@ def source_of(
             *(path for path in paths if path.split(".")[0] in relations),
         ),
         hidden=tuple(name for name in required if name not in present),
+        **traits,
     )

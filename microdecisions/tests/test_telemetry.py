@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microdecisions import telemetry
 from microdecisions.limits import LimitInfo, Usage
-from tap_salesforce_temporal import telemetry
-from tap_salesforce_temporal.telemetry import Spending
+from microdecisions.telemetry import Spending
 
 START, END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
 
