@@ -1,11 +1,13 @@
 """Rows per second of the tap beside the floors and the peers, on OpportunityFieldHistory rows of the mock org.
 
-    make bench-tap ROWS=1000000
+    make bench-tap ROWS=1000000 ARGS=--more
 
 Everything in one run, over TLS: the server is warmed first, then floors, tap and peers take turns, ours three times and
 peers once each; the server's CPU is reported beside. Then the same with 80 ms added to every request and jobs that take
-3 s, and with five times as many rows to see whether memory stays flat (`--more`). The last line is `RESULT {json}`; a
-table is kept in `benchmarks/RESULTS.md` from a million rows on.
+3 s; that run goes through a recorder, whose answers a static server then repeats from memory (`benchmarks/replay.py`),
+so that no figure hangs on the mock org. `--more` reads five times as many rows to see whether memory stays flat. Each
+target is printed with what was reached; the last line is `RESULT {json}`. From a million rows on, the tables are kept
+in `benchmarks/RESULTS.md`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import platform
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,19 +29,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import OBJECT, ours, peers, without_proxies
-from benchmarks.measured import Contender, Figures, measure, median
+from benchmarks.measured import SERVER, Contender, Figures, cpu_of_child, measure, median
+from benchmarks.replay import Recorder, recorder
+from benchmarks.results import keep
+from benchmarks.targets import judged, lines_of
 from conformance.place import Place, serve
 from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 RUNS = 3
 LATENCY_MS, JOB_SECONDS = 80, 3.0
+NOT_WITH_LATENCY = frozenset({"airbyte_incremental"})  # 26 jobs of 3 s, never the best peer: it would take minutes
+Table = dict[str, Figures]
 
 
 def main() -> None:
@@ -48,53 +55,79 @@ def main() -> None:
     parser.add_argument("--without-peers", action="store_true", help="only the floors and our tap")
     parser.add_argument("--more", action="store_true", help="also five times as many rows, for the memory")
     options = parser.parse_args()
+    began = time.monotonic()
     without_proxies()
-    found = compared(options.rows, with_peers=not options.without_peers)
-    if options.more:
-        found["rss_mib_5m"] = memory_of_more(options.rows * 5)
-    report(options.rows, found)
+    plain, latency, static = compared(options.rows, with_peers=not options.without_peers)
+    more = memory_of_more(options.rows * 5) if options.more else {}
+    report(options.rows, plain, latency, static, more, time.monotonic() - began)
 
 
-def compared(rows: int, *, with_peers: bool) -> dict[str, object]:
-    """All contenders on one org, as they are and with latency."""
-    with tempfile.TemporaryDirectory() as folder, made(Path(folder), rows) as place:
+def compared(rows: int, *, with_peers: bool) -> tuple[Table, Table, Table]:
+    """All contenders on one org: as they are, with latency, and on recorded answers."""
+    with made(rows) as place:
         contenders = [*ours(place), *(peers(place) if with_peers else ())]
         for contender in contenders[:4]:
             timed(place, contender, rows)  # warms the server
-        figures: dict[str, object] = {one.name: asdict(several(place, one, rows)) for one in contenders}
-        place.control(latency_ms=LATENCY_MS, bulk={"delay_seconds": JOB_SECONDS})
-        figures["latency"] = {
-            one.name: asdict(timed(place, one, rows)) for one in contenders if "floor" not in one.name
-        }
-        return figures
+        plain = {one.name: several(one, lambda one: timed(place, one, rows)) for one in contenders}
+        with recorder(place.url, place.folder, place.work) as tapes:
+            there = replace(place, url=tapes.url, proxy=tapes.proxy)
+            # Windows that end at one instant, whenever they are asked for: the same requests in both runs.
+            contenders = [*ours(there, end_date=NOW), *(peers(there) if with_peers else ())]
+            contenders = [one for one in contenders if one.name not in NOT_WITH_LATENCY]
+            for one in contenders:
+                if "floor" in one.name:
+                    recorded(place, tapes, one, rows)
+            place.control(latency_ms=LATENCY_MS, bulk={"delay_seconds": JOB_SECONDS})
+            latency = {one.name: recorded(place, tapes, one, rows) for one in contenders if "floor" not in one.name}
+            static = {one.name: several(one, lambda one: replayed(place, tapes, one, rows)) for one in contenders}
+    return plain, latency, static
 
 
 def memory_of_more(rows: int) -> dict[str, float]:
     """Peak memory of our tap at another size."""
-    with tempfile.TemporaryDirectory() as folder, made(Path(folder), rows) as place:
+    with made(rows) as place:
         return {one.name: timed(place, one, rows).rss_mib for one in ours(place) if one.name.startswith("ours")}
 
 
-def made(work: Path, rows: int) -> AbstractContextManager[Place]:
+@contextmanager
+def made(rows: int) -> Iterator[Place]:
     """An org with so many rows, served."""
-    began = time.monotonic()
-    aside(seed, work / "made", rows)
-    print(f"seeded {rows:,} rows in {time.monotonic() - began:.0f} s", flush=True)
-    return serve(work / "served", events=0, org=work / "made")
+    with tempfile.TemporaryDirectory() as folder:
+        work, began = Path(folder), time.monotonic()
+        aside(seed, work / "made", rows)
+        print(f"seeded {rows:,} rows in {time.monotonic() - began:.0f} s", flush=True)
+        with serve(work / "served", events=0, org=work / "made") as place:
+            yield place
 
 
-def several(place: Place, contender: Contender, rows: int) -> Figures:
+def several(contender: Contender, run: Callable[[Contender], Figures]) -> Figures:
     """Ours as often as it takes for a median, a peer once: it takes minutes."""
-    times = RUNS if contender.environment is None else 1
-    return median([timed(place, contender, rows) for _ in range(times)])
+    return median([run(contender) for _ in range(1 if contender.is_peer else RUNS)])
 
 
 def timed(place: Place, contender: Contender, rows: int) -> Figures:
     """One run, with the API calls that the server counted."""
-    before = place.control()["quota_used"]
+    before, cpu = place.control()["quota_used"], cpu_of_child(SERVER)
     figures, _ = measure(contender, rows, place.work)
-    figures = replace(figures, api_calls=place.control()["quota_used"] - before)
+    calls = place.control()["quota_used"] - before
+    figures = replace(figures, api_calls=calls, server_cpu_s=round(cpu_of_child(SERVER) - cpu, 2))
     print(f"{contender.name}: {figures}", flush=True)
+    return figures
+
+
+def recorded(place: Place, tapes: Recorder, contender: Contender, rows: int) -> Figures:
+    """One run whose answers are recorded."""
+    tapes.tape(contender.name, replay=False)
+    return timed(place, contender, rows)
+
+
+def replayed(place: Place, tapes: Recorder, contender: Contender, rows: int) -> Figures:
+    """One run on recorded answers."""
+    tapes.tape(contender.name, replay=True)
+    cpu = tapes.cpu()
+    figures, _ = measure(contender, rows, place.work)
+    figures = replace(figures, api_calls=tapes.calls(), server_cpu_s=round(tapes.cpu() - cpu, 2))
+    print(f"{contender.name}, static: {figures}", flush=True)
     return figures
 
 
@@ -137,44 +170,55 @@ def history(org: Org, rows: int) -> Iterator[dict[str, object]]:
         yield row | dict(zip(("Field", "DataType", "OldValue", "NewValue"), change, strict=True))
 
 
-def report(rows: int, found: dict[str, object]) -> None:
-    """Print the table, keep it, and end with the RESULT line."""
+def report(rows: int, plain: Table, latency: Table, static: Table, more: dict[str, float], seconds: float) -> None:
+    """Print the tables and the targets, keep them, and end with the RESULT line."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     versions = f"tap-salesforce-temporal {version('tap-salesforce-temporal')}, singer-sdk {version('singer-sdk')}"
-    latency = found["latency"]
-    assert isinstance(latency, dict)
+    targets = judged(plain, latency, static, more)
     lines = [
         f"## {datetime.now(UTC):%Y-%m-%d}: {rows:,} rows of {OBJECT}, over TLS",
         "",
         f"{machine}; {versions}; whole processes, start-up included; ours: median of {RUNS}; peers: one run.",
         "",
-        *table(item for item in found.items() if item[0] not in {"latency", "rss_mib_5m"}),
+        *table(plain.items()),
         "",
-        f"With {LATENCY_MS} ms added to every request and jobs of {JOB_SECONDS:.0f} s:",
+        f"With {LATENCY_MS} ms added to every request and jobs of {JOB_SECONDS:.0f} s, one run each:",
         "",
         *table(latency.items()),
         "",
+        "On the same answers, repeated by a static server:",
+        "",
+        *table(static.items()),
+        "",
+        *(
+            [f"Peak MiB at {rows * 5:,} rows: {', '.join(f'{name} {size}' for name, size in more.items())}.", ""]
+            if more
+            else ()
+        ),
+        *lines_of(targets),
+        "",
+        f"All of it took {seconds / 60:.0f} minutes.",
+        "",
     ]
-    print("\n".join(lines))
-    results = HERE / "RESULTS.md"
-    if rows >= 1_000_000:
-        kept = (
-            results.read_text() if results.exists() else "# Results\n\nNewest first; `make bench-tap` adds to it.\n\n"
-        )
-        head, _, rest = kept.partition("\n\n## ")
-        results.write_text(f"{head.rstrip()}\n\n" + "\n".join(lines) + (f"\n## {rest}" if rest else ""))
-    print("RESULT", json.dumps({"rows": rows, **found, "machine": machine}))
+    print("\n".join(["", *lines]))
+    if rows >= 1_000_000 and plain.keys() & {"singer_io_rest"}:
+        keep(HERE / "RESULTS.md", lines)
+    found: dict[str, object] = {name: asdict(figures) for name, figures in plain.items()}
+    found["latency"] = {name: asdict(figures) for name, figures in latency.items()}
+    found["static"] = {name: asdict(figures) for name, figures in static.items()}
+    found["rss_mib_5m"] = more or None
+    found["targets"] = {target.name: {"got": target.got, "reached": target.reached} for target in targets}
+    print("RESULT", json.dumps({"rows": rows, **found, "versions": versions, "machine": machine}))
 
 
-def table(items: Iterable[tuple[str, object]]) -> Iterator[str]:
+def table(items: Iterable[tuple[str, Figures]]) -> Iterator[str]:
     """Lines of a table of figures."""
-    yield "| | rows/s | rows per CPU s | peak MiB | API calls |"
-    yield "|---|---:|---:|---:|---:|"
+    yield "| | rows/s | rows per CPU s | peak MiB | API calls | server CPU s |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for name, item in items:
-        assert isinstance(item, dict)
         yield (
-            f"| {name} | {item['rows_per_s']:,.0f} | {item['rows_per_cpu_s']:,.0f} | {item['rss_mib']} "
-            f"| {item['api_calls']} |"
+            f"| {name} | {item.rows_per_s:,.0f} | {item.rows_per_cpu_s:,.0f} | {item.rss_mib} "
+            f"| {item.api_calls} | {item.server_cpu_s} |"
         )
 
 

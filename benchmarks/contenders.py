@@ -15,16 +15,24 @@ from microdecisions.session import open_session
 from tap_salesforce_temporal.settings import TapSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 HERE = Path(__file__).parent
 OBJECT, STREAM = "OpportunityFieldHistory", "opportunity_field_history"
 RECORD = b'{"type":"RECORD"'
+PLUGIN = HERE.parent / ".meltano" / "extractors" / "tap-salesforce-temporal" / "venv" / "bin" / "python"
+_OF_THIS_SHELL = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"})
 START = "2020-01-01T00:00:00Z"
 
 
-def ours(place: Place) -> Iterator[Contender]:
-    """The floors and our tap, one after the other for each API."""
+def ours(place: Place, *, end_date: datetime | None = None) -> Iterator[Contender]:
+    """The floors and our tap, one after the other for each API; the tap in its own environment, as Meltano installs it.
+
+    Args:
+        place: The org.
+        end_date: Up to where the tap reads; None for now.
+    """
     config: dict[str, Any] = {
         "login_url": place.url,
         "client_id": place.client_id,
@@ -32,19 +40,29 @@ def ours(place: Place) -> Iterator[Contender]:
         "private_key_path": str(place.folder / "jwt.key"),
         "ca_bundle": str(place.folder / "tls" / "ca.pem"),
     }
-    tap = Path(sys.executable).with_name("tap-salesforce-temporal")
+    if end_date is not None:
+        config["end_date"] = end_date.strftime("%Y-%m-%dT%H:%M:%SZ")
+    python = PLUGIN if PLUGIN.exists() else Path(sys.executable)
+    tap, environment = python.with_name("tap-salesforce-temporal"), _as_users_have_it(os.environ)
     (place.work / "config.json").write_text(json.dumps(config))
-    found = json.loads(subprocess.check_output([tap, "--config", place.work / "config.json", "--discover"], text=True))
+    command: list[str | Path] = [tap, "--config", place.work / "config.json", "--discover"]
+    found = json.loads(subprocess.check_output(command, text=True, env=environment, stderr=subprocess.DEVNULL))
     for stream in found["streams"]:
         root = next(entry for entry in stream["metadata"] if entry["breadcrumb"] == [])
         root["metadata"]["selected"] = stream["tap_stream_id"] == STREAM
     catalog = place.work / "catalog.json"
     catalog.write_text(json.dumps(found))
     for name, api in (("rest", "rest"), ("bulk2", "bulk2")):
-        yield Contender(f"floor_{name}", [sys.executable, HERE / "floor.py", name], RECORD, given=_session(config))
+        floor = [python, HERE / "floor.py", name]
+        yield Contender(f"floor_{name}", floor, RECORD, environment, given=_session(config))
         settings = place.work / f"config-{name}.json"
         settings.write_text(json.dumps(config | {"api_type": api}))
-        yield Contender(f"ours_{name}", [tap, "--config", settings, "--catalog", catalog], RECORD)
+        yield Contender(f"ours_{name}", [tap, "--config", settings, "--catalog", catalog], RECORD, environment)
+
+
+def _as_users_have_it(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what this shell tells Python: every contender may keep its bytecode and buffer its output."""
+    return {name: value for name, value in environment.items() if name not in _OF_THIS_SHELL}
 
 
 def _session(config: dict[str, Any]) -> str:
@@ -85,10 +103,8 @@ def _singer(place: Place) -> Contender:
             if not entry["breadcrumb"]:
                 entry["metadata"]["selected"] = stream["tap_stream_id"] == OBJECT
     file.write_text(json.dumps(catalog))
-    command = [tap, "--config", config, "--properties", file]
-    return Contender(
-        "singer_io_rest", command, b'{"type": "RECORD"', environment=place.environment(name), folder=_home(place, name)
-    )
+    command: list[object] = [tap, "--config", config, "--properties", file]
+    return _peer(place, name, "singer_io_rest", command, b'{"type": "RECORD"')
 
 
 def _airbyte(place: Place, key: str, mode: str) -> Contender:
@@ -105,8 +121,13 @@ def _airbyte(place: Place, key: str, mode: str) -> Contender:
     streams = [{"stream": stream, **chosen, "primary_key": [["Id"]]} for stream in found if stream["name"] == OBJECT]
     catalog.write_text(json.dumps({"streams": streams}))
     state.write_text("[]")
-    command = [source, "read", "--config", config, "--catalog", catalog, "--state", state]
-    return Contender(key, command, b'"type":"RECORD"', environment=place.environment(name), folder=_home(place, name))
+    command: list[object] = [source, "read", "--config", config, "--catalog", catalog, "--state", state]
+    return _peer(place, name, key, command, b'"type":"RECORD"')
+
+
+def _peer(place: Place, name: str, key: str, command: list[object], mark: bytes) -> Contender:
+    environment = _as_users_have_it(place.environment(name))
+    return Contender(key, command, mark, environment, folder=_home(place, name), is_peer=True)
 
 
 def _home(place: Place, name: str) -> Path:
@@ -114,7 +135,7 @@ def _home(place: Place, name: str) -> Path:
 
 
 def _said(place: Place, name: str, command: list[object]) -> str:
-    environment = place.environment(name)
+    environment = _as_users_have_it(place.environment(name))
     done = subprocess.run(
         [str(part) for part in command],
         env=environment,

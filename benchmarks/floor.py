@@ -7,6 +7,7 @@ Reads `{"url", "token", "api_version", "ca_bundle"}` as JSON on standard input, 
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -85,7 +86,7 @@ def bulk2(session: requests.Session, asked: dict[str, str], row_type: type[Any])
         options = {"maxRecords": "50000", **({"locator": locator} if locator else {})}
         answer = session.get(f"{root}/{job['id']}/results", params=options, timeout=TIMEOUT_S)
         answer.raise_for_status()
-        rows = rows_of(answer.content, row_type)
+        rows = rows_of(io.BytesIO(answer.content), row_type)
         while page := list(islice(rows, 2_000)):
             yield page
         locator = answer.headers["Sforce-Locator"]

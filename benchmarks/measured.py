@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+SERVER = "localcloud.salesforce.server"
+
+
 @dataclass(frozen=True)
 class Figures:
-    """What a run took; `api_calls` by the server's own count."""
+    """What a run took; `api_calls` by the server's own count, and what it cost the server beside."""
 
     rows_per_s: float
     rows_per_cpu_s: float
     rss_mib: float
     api_calls: int
+    server_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,18 @@ class Contender:
         command: The process.
         mark: What stands once in its output for each row.
         given: Its standard input.
-        environment: Its variables; None: this process's.
+        environment: Its variables.
         folder: Where it runs.
+        is_peer: Whether it is somebody else's.
     """
 
     name: str
     command: Sequence[object]
     mark: bytes
+    environment: Mapping[str, str]
     given: str = ""
-    environment: Mapping[str, str] | None = None
     folder: Path | None = None
+    is_peer: bool = False
 
 
 def measure(contender: Contender, rows: int, work: Path) -> tuple[Figures, float]:
@@ -57,7 +63,7 @@ def measure(contender: Contender, rows: int, work: Path) -> tuple[Figures, float
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=dict(contender.environment or os.environ),
+            env=dict(contender.environment),
             cwd=contender.folder,
         )
         assert process.stdout is not None
@@ -85,7 +91,15 @@ def median(runs: Sequence[Figures]) -> Figures:
         rows_per_cpu_s=statistics.median(figures.rows_per_cpu_s for figures in runs),
         rss_mib=statistics.median(figures.rss_mib for figures in runs),
         api_calls=int(statistics.median(figures.api_calls for figures in runs)),
+        server_cpu_s=statistics.median(figures.server_cpu_s for figures in runs),
     )
+
+
+def cpu_of_child(module: str) -> float:
+    """CPU seconds of this process's children that run a module."""
+    me = os.getpid()
+    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+    return sum(cpu_of(int(pid)) for pid in children if module in Path(f"/proc/{pid}/cmdline").read_text())
 
 
 def cpu_of(pid: int) -> float:
