@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.catalog import Pyatlan
 from conformance.place import HISTORIES, serve
 from conformance.strangers import Run, checks, runs
 from conformance.verdict import Verdict
@@ -52,7 +53,7 @@ def main() -> int:
             if wrong := place.differs_from_truth(name):
                 print(f"{wrong} rows of {name} are not what the truth log says was decided")
                 return 1
-        for run in (*runs(place), *checks()):
+        for run in (*runs(place), *Pyatlan(place).runs(), *checks()):
             if options.only in run.name:
                 verdicts[run.name] = _one(run, place)
     figures = {

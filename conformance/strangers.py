@@ -54,8 +54,8 @@ def checks() -> Iterator[Run]:
     """What needs no org: generated code and parsers of others beside our own."""
     if (HERE / "descriptors.py").exists():
         for package in ("sfprotostash", "aiosfpubsub"):
-            command = [str(_python(package)), str(HERE / "descriptors.py"), package]
-            yield Run(f"{package} {_version(package)} descriptors", partial(_script, command))
+            command = [str(python_of(package)), str(HERE / "descriptors.py"), package]
+            yield Run(f"{package} {version_of(package)} descriptors", partial(_script, command))
     parsers = json.loads((HERE / "soql" / "package.json").read_text())["dependencies"]
     name = "@jetstreamapp/soql-parser-js"
     command = [sys.executable, "-m", "conformance.soql.run"]
@@ -97,7 +97,7 @@ class SimpleSalesforce:
         yield self._run("getDeleted JWT", partial(self._deleted, "JWT"))
 
     def _run(self, mode: str, do: Callable[[], Verdict]) -> Run:
-        return Run(f"{self.name} {_version(self.name)} {mode}", do)
+        return Run(f"{self.name} {version_of(self.name)} {mode}", do)
 
     def _query(self, read: str, login: str, *, deleted: bool) -> Verdict:
         expected: dict[str, Mapping[str, Value]] = {}
@@ -124,7 +124,7 @@ class SimpleSalesforce:
     def _ask(self, login: str, **asked: object) -> list[dict[str, Any]]:
         script = HERE / "clients" / "with_simple_salesforce.py"
         request = json.dumps({"login": self._logins[login], **asked})
-        done = _run(self._place, self.name, [str(_python(self.name)), str(script)], request)
+        done = _run(self._place, self.name, [str(python_of(self.name)), str(script)], request)
         return _json_lines(done)
 
 
@@ -138,7 +138,7 @@ class SingerTap:
 
     def runs(self) -> Iterator[Run]:
         """One full sync."""
-        yield Run(f"{self.name} {_version(self.name)} REST full", self._full)
+        yield Run(f"{self.name} {version_of(self.name)} REST full", self._full)
 
     def _full(self) -> Verdict:
         place = self._place
@@ -153,7 +153,7 @@ class SingerTap:
 
     def _sync(self, config: Path) -> Verdict:
         place = self._place
-        tap = str(_python(self.name).with_name("tap-salesforce"))
+        tap = str(python_of(self.name).with_name("tap-salesforce"))
         catalog = json.loads(_run(place, self.name, [tap, "--config", str(config), "--discover"]))
         for stream in catalog["streams"]:
             for entry in stream["metadata"]:
@@ -176,8 +176,8 @@ class Airbyte:
 
     def runs(self) -> Iterator[Run]:
         """One sync of each kind."""
-        yield Run(f"{self.name} {_version(self.name)} full", self._full)
-        yield Run(f"{self.name} {_version(self.name)} incremental", self._incremental)
+        yield Run(f"{self.name} {version_of(self.name)} full", self._full)
+        yield Run(f"{self.name} {version_of(self.name)} incremental", self._incremental)
 
     def _full(self) -> Verdict:
         records, _ = self._read("full_refresh")
@@ -206,7 +206,7 @@ class Airbyte:
         criteria = [{"criteria": "exacts", "value": name} for name in HISTORIES]
         options = {"start_date": START, "is_sandbox": False, "auth_type": "Client", "streams_criteria": criteria}
         _write(config, _app(place) | options | {"stream_slice_step": "P180D"})
-        source = str(_python(self.name).with_name("source-salesforce"))
+        source = str(python_of(self.name).with_name("source-salesforce"))
         said = _json_lines(_run(place, self.name, [source, "discover", "--config", str(config)]))
         (found,) = (message["catalog"]["streams"] for message in said if message.get("type") == "CATALOG")
         chosen = {"sync_mode": mode, "destination_sync_mode": "append"}
@@ -237,7 +237,7 @@ class PubSub:
     def runs(self) -> Iterator[Run]:
         """The same topic, read by each from the earliest event on."""
         for name in self.names:
-            yield Run(f"{name} {_version(name)} subscribe SOAP", partial(self._subscribe, name))
+            yield Run(f"{name} {version_of(name)} subscribe SOAP", partial(self._subscribe, name))
 
     def _subscribe(self, name: str) -> Verdict:
         place = self._place
@@ -253,7 +253,7 @@ class PubSub:
         }
         asked = {"package": name, "client": client, "topic": self.topic, "records": len(self._expected)}
         script = HERE / "clients" / "with_pubsub.py"
-        done = _run(place, name, [str(_python(name)), str(script)], json.dumps(asked))
+        done = _run(place, name, [str(python_of(name)), str(script)], json.dumps(asked))
         return judge(self._expected, _json_lines(done), faithful=True)
 
     def _changes(self) -> dict[str, Mapping[str, Value]]:
@@ -283,14 +283,24 @@ def _all_histories(place: Place) -> dict[str, Mapping[str, Value]]:
     return {identity: row for name in HISTORIES for identity, row in place.holds(name).items()}
 
 
-def _python(stranger: str) -> Path:
+def python_of(stranger: str) -> Path:
+    """The interpreter of a stranger's own environment."""
     return Path(ENVIRONMENTS / stranger / "bin" / "python")
 
 
-def _version(stranger: str) -> str:
+def version_of(stranger: str) -> str:
     """The version that is pinned, which is what is installed."""
     lines = (HERE / "constraints" / f"{stranger}.txt").read_text().splitlines()
     return next(line for line in lines if line.startswith(f"{stranger}==")).partition("==")[2]
+
+
+def run_stranger(place: Place, stranger: str, command: list[str], request: str) -> list[dict[str, Any]]:
+    """Run a stranger to its end; returns the JSON objects that it wrote.
+
+    Raises:
+        ClientError: It ended with an error.
+    """
+    return _json_lines(_run(place, stranger, command, request))
 
 
 def _run(place: Place, stranger: str, command: list[str], request: str = "") -> str:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 SALESFORCE_PORT = 8180
 SNOWFLAKE_PORT = DEFAULT_PORT
 PUBSUB_PORT = 8182
+ATLAN_PORT = 8183
 EVENTS = 20_000
 SEED = 7
 SCHEMA = "SALESFORCE"
 DEMO_ORG = Path(".localcloud/demo")
-SERVERS = ("salesforce", "snowflake")
+SERVERS = ("salesforce", "snowflake", "atlan")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,10 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     advance = add("advance", _advance, "Let days pass in the org, with the decisions that they bring.")
     advance.add_argument("--days", type=_positive, default=1)
 
-    up = add("up", _up, "Start the org's Salesforce and Snowflake servers in the background.")
+    up = add("up", _up, "Start the org's Salesforce, Snowflake and Atlan servers in the background.")
     up.add_argument("--salesforce-port", type=_port, default=SALESFORCE_PORT, help="0 takes any free port")
     up.add_argument("--pubsub-port", type=_port, default=PUBSUB_PORT, help="0 takes any free port")
     up.add_argument("--snowflake-port", type=_port, default=SNOWFLAKE_PORT, help="0 takes any free port")
+    up.add_argument("--atlan-port", type=_port, default=ATLAN_PORT, help="0 takes any free port")
     up.add_argument("--proxy-port", type=_port, help="a proxy for clients that hard-code Salesforce's hosts; 0: any")
     up.add_argument("--tls", action="store_true", help="speak TLS, by an authority of the org's own (DIR/tls/ca.pem)")
     up.add_argument("--scenario", type=Path, metavar="FILE", help="what is to happen when (YAML, see SCENARIOS.md)")
@@ -88,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "Say which of the org's servers run, what its clock shows, what it holds, what was spent.")
 
     act.add_arguments(add("act", _act, "Create, change, delete, undelete or merge records, with all that follows."))
-    journal.add_arguments(add("journal", _journal, "Show what the running Salesforce server was asked."))
+    journal.add_arguments(add("journal", _journal, "Show what the running Salesforce or Atlan server was asked."))
 
     sql = add("sql", _sql, "Ask the org's warehouse; starts its server for as long as that takes.")
     sql.add_argument("--schema", default=SCHEMA, help="schema that unqualified table names mean")
@@ -118,9 +120,10 @@ def _seed(options: argparse.Namespace) -> int:
 def _advance(options: argparse.Namespace) -> int:
     org = _existing(options.org)
     said = later("seeding").live(org, options.days)
-    if server := lifecycle.find("salesforce", org):  # it keeps a clock in its memory
-        shown = later("folder").clock(org).isoformat()
-        ask(server, org, "control", dict[str, Any], json.dumps({"clock": {"set": shown}}).encode())
+    for name in ("salesforce", "atlan"):
+        if server := lifecycle.find(name, org):  # it keeps a clock in its memory
+            shown = later("folder").clock(org).isoformat()
+            ask(server, org, "control", dict[str, Any], json.dumps({"clock": {"set": shown}}).encode())
     _say(said)
     return 0
 
@@ -131,8 +134,9 @@ def _up(options: argparse.Namespace) -> int:
     script = later("script").text(scenario) if scenario else b""
 
     def tell(server: Running) -> None:
-        if options.tls and server.name == "salesforce" and server.scheme != "https":
-            msg = f"the Salesforce server of {org} runs already, without TLS: `localcloud down --org {org}` stops it"
+        if options.tls and server.name != "snowflake" and server.scheme != "https":
+            name = server.name.capitalize()
+            msg = f"the {name} server of {org} runs already, without TLS: `localcloud down --org {org}` stops it"
             raise UsageError(msg)
         word = "started" if server.started_here else "runs already"
         _say(f"{server.name:<10} {server.url}  {word}, process {server.pid}, log {org}/run/{server.name}.log")
@@ -141,19 +145,25 @@ def _up(options: argparse.Namespace) -> int:
             _say(f"{'page':<10} {server.url}/")
         if server.proxy:
             _say(f"{'proxy':<10} http://{server.proxy}")
-        if server.scheme == "https":
+        if server.scheme == "https" and server.name == "salesforce":
             _say(f"{'trust':<10} {org}/tls/ca.pem")
 
     _say(lifecycle.BANNER)
     service = lifecycle.salesforce(
         org, pubsub_port=options.pubsub_port, proxy_port=options.proxy_port, tls=options.tls, scenario=scenario
     )
-    salesforce, snowflake = _start(org, service, options.salesforce_port, options.snowflake_port, tell)
+    wanted = [(service, options.salesforce_port), (lifecycle.snowflake(org), options.snowflake_port)]
+    wanted += [(lifecycle.atlan(org, tls=options.tls), options.atlan_port)]
+    salesforce, snowflake, atlan = _start(org, wanted, tell)
     if scenario and not salesforce.started_here:
         ask(salesforce, org, "scenario", dict[str, Any], script)
-    usual = (salesforce.url, snowflake.port) == (f"http://{lifecycle.HOST}:{SALESFORCE_PORT}", SNOWFLAKE_PORT)
+    usual = (salesforce.url, snowflake.port, atlan.port) == (
+        f"http://{lifecycle.HOST}:{SALESFORCE_PORT}",
+        SNOWFLAKE_PORT,
+        ATLAN_PORT,
+    )
     if not usual or org.resolve() != DEMO_ORG.resolve():  # otherwise meltano.yml says the same
-        for name, value in meltano_environment(org, SCHEMA, salesforce, snowflake).items():
+        for name, value in meltano_environment(org, SCHEMA, salesforce, snowflake, atlan).items():
             _say(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -197,47 +207,56 @@ def _sql(options: argparse.Namespace) -> int:
 
 
 def start_both(org: Path, salesforce_port: int = 0, snowflake_port: int = 0) -> tuple[Running, Running]:
-    """Start both servers of an org; if the second one fails, the first is stopped again.
+    """Start an org's Salesforce and its warehouse; if the second one fails, the first is stopped again.
 
     Raises:
         LifecycleError: One of them could not be started.
     """
-    return _start(org, lifecycle.salesforce(org), salesforce_port, snowflake_port)
+    wanted = [(lifecycle.salesforce(org), salesforce_port), (lifecycle.snowflake(org), snowflake_port)]
+    salesforce, snowflake = _start(org, wanted)
+    return salesforce, snowflake
 
 
 def _start(
     org: Path,
-    service: lifecycle.Service,
-    salesforce_port: int,
-    snowflake_port: int,
+    services: Sequence[tuple[lifecycle.Service, int]],
     tell: Callable[[Running], None] = lambda _server: None,
-) -> tuple[Running, Running]:
-    """Start both servers side by side, and say of each when it is ready; if one fails, none stays."""
-    services = ((service, salesforce_port), (lifecycle.snowflake(org), snowflake_port))
+) -> list[Running]:
+    """Start servers side by side, and say of each when it is ready; if one fails, none stays."""
     before = {one.name: lifecycle.find(one.name, org) for one, _ in services}
+    running = []
     try:
-        first, second = [lifecycle.begin(one, org, port=port) for one, port in services]
-        salesforce = first.ready()
-        tell(salesforce)
-        snowflake = second.ready()
-        tell(snowflake)
+        for starting in [lifecycle.begin(one, org, port=port) for one, port in services]:
+            running.append(starting.ready())
+            tell(running[-1])
     except BaseException:
         for name, found in before.items():
             if found is None:
                 lifecycle.stop(name, org)
         raise
-    return salesforce, snowflake
+    return running
 
 
-def meltano_environment(org: Path, schema: str, salesforce: Running, snowflake: Running) -> dict[str, str]:
+def meltano_environment(
+    org: Path, schema: str, salesforce: Running, snowflake: Running, atlan: Running | None = None
+) -> dict[str, str]:
     """The variables that lead `meltano run` in the environment `local` to these servers."""
-    return {
-        "TAP_SALESFORCE_TEMPORAL_LOGIN_URL": salesforce.url,
-        "TAP_SALESFORCE_TEMPORAL_PRIVATE_KEY_PATH": str(org.resolve() / "jwt.key"),
-        "TARGET_SNOWFLAKE_ACCOUNT": target_account(snowflake.port, lifecycle.DATABASE, schema),
-        "TARGET_SNOWFLAKE_SCHEMA": schema,
-        "TARGET_SNOWFLAKE_DEFAULT_TARGET_SCHEMA": schema,
-    }
+    catalog = {} if atlan is None else {"TARGET_ATLAN_METADATA_BASE_URL": atlan.url}
+    events = {} if salesforce.pubsub is None else {"TAP_SALESFORCE_DELETES_PUBSUB_ENDPOINT": salesforce.pubsub}
+    key = str(org.resolve() / "jwt.key")
+    return (
+        catalog
+        | events
+        | {
+            "TAP_SALESFORCE_TEMPORAL_LOGIN_URL": salesforce.url,
+            "TAP_SALESFORCE_TEMPORAL_PRIVATE_KEY_PATH": key,
+            "TAP_SALESFORCE_DELETES_LOGIN_URL": salesforce.url,
+            "TAP_SALESFORCE_DELETES_PRIVATE_KEY_PATH": key,
+            "TARGET_SNOWFLAKE_ACCOUNT": target_account(snowflake.port, lifecycle.DATABASE, schema),
+            "TARGET_SNOWFLAKE_SCHEMA": schema,
+            "TARGET_SNOWFLAKE_DEFAULT_TARGET_SCHEMA": schema,
+        }
+    )
 
 
 def _existing(org: Path) -> Path:

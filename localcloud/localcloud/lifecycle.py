@@ -1,4 +1,4 @@
-"""Starts, watches and stops the two stand-in servers of one org as background processes.
+"""Starts, watches and stops the stand-in servers of one org as background processes.
 
 A server inherits a locked file (`DIR/run/<name>.lock`, with its process id in it) and keeps the lock
 until it ends, however it ends. So "is it running?" never depends on a process id that another program
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
-BANNER = f"Mock org on {HOST} (localcloud): no real Salesforce or Snowflake is touched."
+BANNER = f"Mock org on {HOST} (localcloud): no real Salesforce, Snowflake or Atlan is touched."
 WAREHOUSE = "warehouse"  # the folder of database files inside an org's folder
 DATABASE = "RAW"
 SNOWFLAKE_ENVIRONMENT = Path(".envs/snowflake")
@@ -40,7 +40,7 @@ class Service:
     """One server program.
 
     Attributes:
-        name: `salesforce` or `snowflake`; also the stem of its files under `DIR/run`.
+        name: `salesforce`, `snowflake` or `atlan`; also the stem of its files under `DIR/run`.
         command: The program and its arguments, without port and ready file.
         ports: Further ports that it wants, by the name of the option that sets them; 0 is any.
     """
@@ -112,6 +112,17 @@ def snowflake(org: Path) -> Service:
     folder = str(org / WAREHOUSE)
     command = (str(snowflake_python()), "-m", "localcloud.snowflake.server", "--dir", folder)
     return Service("snowflake", (*command, "--database", DATABASE))
+
+
+def atlan(org: Path, *, tls: bool = False) -> Service:
+    """The catalog's server.
+
+    Args:
+        org: The org's folder, in which the catalog is kept too.
+        tls: Whether it speaks TLS, by the org's own authority.
+    """
+    command = (sys.executable, "-m", "localcloud.atlan.server", "--org", str(org), *(["--tls"] if tls else []))
+    return Service("atlan", command)
 
 
 def snowflake_python() -> Path:

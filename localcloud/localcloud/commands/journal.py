@@ -26,6 +26,7 @@ _LONGEST = 160
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--number", "-n", type=int, default=SHOWN, metavar="N", help=f"how many requests ({SHOWN})")
+    parser.add_argument("--server", choices=("salesforce", "atlan"), default="salesforce", help="which one was asked")
     parser.add_argument("--follow", "-f", action="store_true", help="go on with the requests that come, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="one JSON object a line; without --follow, the totals last")
 
@@ -37,9 +38,10 @@ def run(options: argparse.Namespace) -> int:
         UsageError: No server runs.
     """
     org: Path = options.org
-    server = lifecycle.find("salesforce", org)
+    server = lifecycle.find(options.server, org)
     if server is None:
-        raise UsageError(f"the Salesforce server of {org} is not running: start it with `localcloud up --org {org}`")
+        name = options.server.capitalize()
+        raise UsageError(f"the {name} server of {org} is not running: start it with `localcloud up --org {org}`")
     page = ask(server, org, "journal?after=999999999999", JournalPage)
     page = ask(server, org, f"journal?after={max(page.total - options.number, 0)}", JournalPage)
     _show(page, as_json=options.json)
@@ -61,7 +63,7 @@ def _follow(server: Running, org: Path, seen: int, *, as_json: bool) -> None:
             if page.total < seen:  # it was cleared
                 seen = 0
                 continue
-            if page.total == seen and lifecycle.find("salesforce", org) is None:
+            if page.total == seen and lifecycle.find(server.name, org) is None:
                 return
             _show(page, as_json=as_json)
             seen = page.total

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = "/__localcloud__/page"
+LINKS = (("/", "Overview"), (f"{ROOT}/bin", "Recycle bin"), (f"{ROOT}/requests", "Requests"))
+"""The navigation of an org's page: addresses and names."""
 
 
 class Frame(msgspec.Struct, frozen=True):
     """What each page shows and needs beside its own content.
 
     `secret` stands in every form; `nonce` lets our own style and script pass; `seen` says up to where this page
-    knows what happened.
+    knows what happened; `real` is what it stands in for, and `links` are the navigation: addresses and names.
     """
 
     org: str
@@ -27,6 +29,8 @@ class Frame(msgspec.Struct, frozen=True):
     secret: str
     nonce: str
     seen: str
+    real: str = "Salesforce"
+    links: tuple[tuple[str, str], ...] = LINKS
 
 
 def document(frame: Frame, title: str, place: str, *content: Content) -> bytes:
@@ -38,8 +42,9 @@ def document(frame: Frame, title: str, place: str, *content: Content) -> bytes:
         place: The link of the navigation that leads here.
         content: What stands below the heading.
     """
-    links = [("/", "Overview"), (f"{ROOT}/bin", "Recycle bin"), (f"{ROOT}/requests", "Requests")]
-    navigation = [element("a", name, href=link, aria_current="page" if link == place else None) for link, name in links]
+    navigation = [
+        element("a", name, href=link, aria_current="page" if link == place else None) for link, name in frame.links
+    ]
     page = element(
         "html",
         element(
@@ -56,7 +61,9 @@ def document(frame: Frame, title: str, place: str, *content: Content) -> bytes:
             element(
                 "header",
                 element("p", frame.org, class_="name"),
-                element("p", "A stand-in on this machine: no real Salesforce is touched. Its clock shows ", frame.now),
+                element(
+                    "p", f"A stand-in on this machine: no real {frame.real} is touched. Its clock shows ", frame.now
+                ),
                 element("nav", navigation, aria_label="Main"),
             ),
             element("main", element("h1", title), content, id="content"),

@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl, quote
 
 from aiohttp import web
 
-from localcloud.page.layout import ROOT, Frame, document, readable, section
+from localcloud import lifecycle
+from localcloud.page.answering import answer
+from localcloud.page.layout import LINKS, ROOT, Frame, document, readable, section
 from localcloud.page.overview import Overview, Spent, Topic, overview, requests_table
 from localcloud.page.reading import Reader
 from localcloud.page.records import bin_page, message, object_page, record_page
@@ -107,7 +109,7 @@ class Page:
         """
         if request.method == "POST":
             if request.path != f"{ROOT}/act" or (request.content_length or 0) > _LONGEST_FORM:
-                return _answer(self._missing(self._frame(seen)), HTTPStatus.NOT_FOUND, "")
+                return answer(self._missing(self._frame(seen)), HTTPStatus.NOT_FOUND, "")
             form = dict(parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True))
             return await asyncio.to_thread(self._act, form, seen)
         if request.method not in {"GET", "HEAD"}:
@@ -119,8 +121,8 @@ class Page:
         notice = message(_DONE[done]) if done in _DONE else None
         page = self._page(frame, path, notice)
         if page is None:
-            return _answer(self._missing(frame), HTTPStatus.NOT_FOUND, frame.nonce)
-        return _answer(page, HTTPStatus.OK, frame.nonce)
+            return answer(self._missing(frame), HTTPStatus.NOT_FOUND, frame.nonce)
+        return answer(page, HTTPStatus.OK, frame.nonce)
 
     def _page(self, frame: Frame, path: str, notice: Content) -> bytes | None:
         match path.removeprefix(ROOT).strip("/").split("/"):
@@ -159,10 +161,10 @@ class Page:
         frame = self._frame(seen)
         if not compare_digest(form.get("secret", "").encode(), self._secret.encode()):
             notice = message("This form is not of this page: load the page again.", bad=True)
-            return _answer(document(frame, "Refused", "", notice), HTTPStatus.FORBIDDEN, frame.nonce)
+            return answer(document(frame, "Refused", "", notice), HTTPStatus.FORBIDDEN, frame.nonce)
         kind, name, key = form.get("action", ""), form.get("object", ""), form.get("id", "")
         if kind not in _DONE:
-            return _answer(self._missing(frame), HTTPStatus.BAD_REQUEST, frame.nonce)
+            return answer(self._missing(frame), HTTPStatus.BAD_REQUEST, frame.nonce)
         values = {form.get("field", ""): form.get("value", "")} if kind == "update" else {}
         try:
             outcome = self._controller.act(Action(cast("Kind", kind), object=name, ids=(key,), values=values))
@@ -172,7 +174,7 @@ class Page:
         where = self._after(form.get("then", ""), name, key)
         if refused:
             page = self._page(frame, where, message(f"Refused: {' '.join(refused)}", bad=True))
-            return _answer(page or self._missing(frame), HTTPStatus.CONFLICT, frame.nonce)
+            return answer(page or self._missing(frame), HTTPStatus.CONFLICT, frame.nonce)
         return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": f"{where}?done={kind}"})
 
     def _after(self, then: str, name: str, key: str) -> str:
@@ -186,20 +188,9 @@ class Page:
 
     def _frame(self, seen: str) -> Frame:
         now = f"{readable(instant_text(self._org.clock.now()))} UTC."
-        return Frame(self._org.settings.name, now, self._secret, secrets.token_urlsafe(12), seen)
+        catalog = lifecycle.find("atlan", self._org.path)
+        links = LINKS if catalog is None else (*LINKS, (f"{catalog.url}/", "Catalog"))
+        return Frame(self._org.settings.name, now, self._secret, secrets.token_urlsafe(12), seen, links=links)
 
     def _missing(self, frame: Frame) -> bytes:
         return document(frame, "Not there", "", message("There is no such page.", bad=True))
-
-
-def _answer(page: bytes, status: int, nonce: str) -> web.Response:
-    rules = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
-    rules += "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    headers = {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": rules,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-        "Cache-Control": "no-store",
-    }
-    return web.Response(status=status, body=page, headers=headers)
