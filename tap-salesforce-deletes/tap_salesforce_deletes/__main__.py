@@ -1,0 +1,5 @@
+"""`python -m tap_salesforce_deletes`."""
+
+from tap_salesforce_deletes.tap import main
+
+main()

@@ -1,0 +1,228 @@
+"""What to do when a topic cannot go on as if nothing had happened: the decision tables. Pure.
+
+| trouble | position | subscribe | ask the delete log | gap |
+|---|---|---|---|---|
+| replay id expired or corrupted | written up to less than 72 h ago | EARLIEST | no | no |
+| the same | older | EARLIEST | from then on to now | what the delete log does not reach, and undeletes |
+| the same | never written anything | EARLIEST | no | no |
+| org migrated, sandbox refreshed | any | EARLIEST | from then on to now | the whole interval |
+| overflow of one transaction | any | goes on | around the transaction | no |
+| an object of a channel is hidden | any | goes on | once it is visible, from then on | from then on to now |
+| no permission on the topic, no such topic | any | no | no | no |
+| delivery limit | any | no; events wait | no | no; what ages out meanwhile is told when the topic is read again |
+
+Source: Pub/Sub API guide, "Event Message Durability" and "Handle Errors"; Change Data Capture guide, "Overflow Events"
+and "Required Permissions"; REST API Developer Guide, "sObject Get Deleted". Events are kept for 72 hours; that they go
+to the minute is not promised, so a quarter of an hour is taken off.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from microdecisions import timestamps
+
+if TYPE_CHECKING:
+    from tap_salesforce_deletes.position import TopicPosition
+
+__all__ = ["Decision", "Interval", "Start", "Trouble", "decide"]
+
+RETENTION: Final = timedelta(hours=72)
+"""How long events stay on the bus."""
+MARGIN: Final = timedelta(minutes=15)
+DELETE_LOG: Final = timedelta(days=15)
+"""How far back getDeleted goes at most."""
+AROUND_OVERFLOW: Final = timedelta(hours=1)
+"""A transaction's rows are stamped when they are written, its events when it ends."""
+
+
+class Trouble(StrEnum):
+    """What happened to a topic."""
+
+    REPLAY_ID_EXPIRED = "replay_id_expired"
+    """`replayid.corrupted` or `replayid.validation.failed`: aged out, or the stream was reset; one code for both."""
+    ORG_CHANGED = "org_changed"
+    """The org was migrated or refreshed: its id or instance is another one, and old replay ids mean nothing."""
+    OVERFLOW = "overflow"
+    """GAP_OVERFLOW, or another event that names no records: at the instant `at`."""
+    NO_PERMISSION = "no_permission"
+    """On an object of a channel: its events are left out without a word."""
+    NO_TOPIC_PERMISSION = "no_topic_permission"
+    NO_TOPIC = "no_topic"
+    DELIVERY_LIMIT = "delivery_limit"
+
+
+class Start(StrEnum):
+    """From where to subscribe."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+    CUSTOM = "custom"
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """From an instant to another, which is not part of it."""
+
+    start: datetime
+    end: datetime
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What to do.
+
+    Attributes:
+        start: Subscribe from there; None: leave the topic for this run.
+        reconcile: Ask the delete log for the topic's objects over this interval, after the topic is drained.
+        gap: What even that cannot bring: to be written as a `gap`.
+        exit_code: How the run ends because of it, whatever else it does: 0, 2, 3, or 4.
+        sentence: For an operator.
+    """
+
+    start: Start | None
+    reconcile: Interval | None
+    gap: Interval | None
+    exit_code: int
+    sentence: str
+
+
+def decide(
+    topic: str, position: TopicPosition | None, trouble: Trouble, now: datetime, *, at: datetime | None = None
+) -> Decision:
+    """Decide by the tables of this module.
+
+    Args:
+        topic: Name of the topic, or for an object of a channel `<object> on <topic>`.
+        position: Where the topic stood; None when it was never read.
+        trouble: What happened.
+        now: Salesforce's time.
+        at: Of an overflow, when Salesforce stamped it; `now` when it does not say.
+    """
+    written_to = _written_to(position, now)
+    if trouble is Trouble.REPLAY_ID_EXPIRED:
+        return _expired(topic, written_to, now)
+    if trouble is Trouble.ORG_CHANGED:
+        return _moved(topic, written_to, now)
+    if trouble is Trouble.OVERFLOW:
+        return _overflow(topic, at or now, now)
+    if trouble is Trouble.NO_PERMISSION:
+        return _hidden(topic, written_to, now)
+    if trouble is Trouble.DELIVERY_LIMIT:
+        return _limit(topic, written_to, now)
+    missing = "does not exist" if trouble is Trouble.NO_TOPIC else "is not open to the login user"
+    return Decision(
+        None,
+        None,
+        None,
+        2,
+        f"{topic} {missing}: correct the setting `topics`, or grant the permission; its position is kept, and events "
+        "wait for 72 hours.",
+    )
+
+
+def _written_to(position: TopicPosition | None, now: datetime) -> datetime | None:
+    """The instant up to which every event of a topic was written; None when none was."""
+    known = () if position is None else (position.drained_at, position.replay_id_at)
+    return max((min(instant, now) for instant in known if instant is not None), default=None)
+
+
+def _expired(topic: str, written_to: datetime | None, now: datetime) -> Decision:
+    if written_to is None:
+        return Decision(
+            Start.EARLIEST,
+            None,
+            None,
+            0,
+            f"{topic}: the stored replay id is not known any more; all that is kept is read.",
+        )
+    oldest = now - RETENTION + MARGIN
+    if written_to >= oldest:
+        return Decision(
+            Start.EARLIEST,
+            None,
+            None,
+            0,
+            f"{topic}: the stored replay id has expired on a quiet topic; the topic was written up to "
+            f"{timestamps.to_text(written_to)}, so reading all that is kept loses nothing.",
+        )
+    return Decision(
+        Start.EARLIEST,
+        Interval(written_to, now),
+        Interval(written_to, oldest),
+        4,
+        f"{topic}: events from {timestamps.to_text(written_to)} to {timestamps.to_text(oldest)} may have gone from the "
+        "bus, which keeps them for 72 hours: the delete log is asked for the deletes among them; undeletes, and who "
+        "deleted, are in a `gap` event. Run at least once a day.",
+    )
+
+
+def _moved(topic: str, written_to: datetime | None, now: datetime) -> Decision:
+    if written_to is None or written_to >= now:
+        return Decision(Start.EARLIEST, None, None, 0, f"{topic}: the org has moved; all that is kept is read.")
+    return Decision(
+        Start.EARLIEST,
+        Interval(written_to, now),
+        Interval(written_to, now),
+        4,
+        f"{topic}: the org has moved since {timestamps.to_text(written_to)}, and events that were kept before may be "
+        "gone: the delete log is asked, and a `gap` event is written.",
+    )
+
+
+def _overflow(topic: str, at: datetime, now: datetime) -> Decision:
+    if at < now - DELETE_LOG:
+        return Decision(
+            Start.CUSTOM,
+            None,
+            Interval(at - AROUND_OVERFLOW, at + AROUND_OVERFLOW),
+            4,
+            f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events, and the delete log goes "
+            "back 15 days only: a `gap` event is written.",
+        )
+    return Decision(
+        Start.CUSTOM,
+        Interval(at - AROUND_OVERFLOW, max(at + AROUND_OVERFLOW, now)),
+        None,
+        0,
+        f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events: the delete log is asked for "
+        "its deletes.",
+    )
+
+
+def _hidden(topic: str, written_to: datetime | None, now: datetime) -> Decision:
+    if written_to is None or written_to >= now:
+        return Decision(
+            Start.CUSTOM,
+            None,
+            None,
+            0,
+            f"{topic} is hidden from the login user, so its deletes are left out of the channel without a word: grant "
+            "View All Records on it.",
+        )
+    return Decision(
+        Start.CUSTOM,
+        Interval(written_to, now),
+        Interval(written_to, now),
+        4,
+        f"{topic} is hidden from the login user since some time after {timestamps.to_text(written_to)}: its deletes "
+        "are left out of the channel without a word. Grant View All Records on it; a `gap` event is written, and the "
+        "delete log is asked as soon as the object is visible.",
+    )
+
+
+def _limit(topic: str, written_to: datetime | None, now: datetime) -> Decision:
+    said = f"{topic}: the org's event deliveries of 24 hours are used up"
+    oldest = now - RETENTION + MARGIN
+    if written_to is not None and written_to < oldest:
+        said += f", and what was published before {timestamps.to_text(oldest)} may have gone from the bus meanwhile"
+    return Decision(
+        None,
+        None,
+        None,
+        3,
+        f"{said}; the position is kept and events wait for 72 hours: run again in some hours, narrow the channel with "
+        "a filter, or buy deliveries.",
+    )

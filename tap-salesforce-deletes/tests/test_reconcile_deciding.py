@@ -1,0 +1,232 @@
+"""Decisions about holes, a test per row of the table; windows of the delete log; objects to ask."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microdecisions.describe import ObjectSummary
+from microdecisions.errors import ConfigurationError
+from tap_salesforce_deletes.position import TopicPosition
+from tap_salesforce_deletes.reconcile.deciding import RETENTION, Decision, Interval, Start, Trouble, decide
+from tap_salesforce_deletes.reconcile.objects import objects_to_reconcile
+from tap_salesforce_deletes.reconcile.windows import SHORTEST, halves, window
+
+NOW = datetime(2026, 3, 2, 8, 0, 30, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TOPIC = "/data/ChangeEvents"
+
+
+def written(ago: timedelta | None, *, event: timedelta | None = None) -> TopicPosition:
+    return TopicPosition(
+        b"\x01", None if event is None else NOW - event, None if ago is None else NOW - ago, "00D", "https://x.invalid"
+    )
+
+
+def decided(position: TopicPosition | None, trouble: Trouble, at: datetime | None = None) -> Decision:
+    decision = decide(TOPIC, position, trouble, NOW, at=at)
+    assert TOPIC in decision.sentence
+    assert decision.sentence.endswith(".")
+    if decision.gap is not None:
+        assert decision.gap.start < decision.gap.end
+        assert decision.exit_code == 4
+    return decision
+
+
+@pytest.mark.parametrize("ago", [timedelta(0), HOUR, 71 * HOUR])
+def test_an_expired_id_of_a_topic_that_was_written_within_72_hours_loses_nothing(ago: timedelta) -> None:
+    decision = decided(written(ago), Trouble.REPLAY_ID_EXPIRED)
+    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (Start.EARLIEST, None, None, 0)
+
+
+@pytest.mark.parametrize("ago", [72 * HOUR, 80 * HOUR, 30 * DAY])
+def test_an_expired_id_past_72_hours_asks_the_log_and_is_a_gap(ago: timedelta) -> None:
+    decision = decided(written(ago), Trouble.REPLAY_ID_EXPIRED)
+    assert (decision.start, decision.exit_code) == (Start.EARLIEST, 4)
+    assert decision.reconcile == Interval(NOW - ago, NOW)
+    assert decision.gap is not None
+    assert decision.gap.start == NOW - ago
+    assert NOW - RETENTION < decision.gap.end <= NOW - RETENTION + HOUR
+
+
+def test_an_id_that_expired_before_anything_was_written_reads_what_is_kept() -> None:
+    for position in (None, written(None)):
+        decision = decided(position, Trouble.REPLAY_ID_EXPIRED)
+        assert (decision.start, decision.gap, decision.exit_code) == (Start.EARLIEST, None, 0)
+
+
+def test_the_newer_of_the_last_event_and_the_last_drain_counts() -> None:
+    assert decided(written(80 * HOUR, event=HOUR), Trouble.REPLAY_ID_EXPIRED).gap is None
+    assert decided(written(HOUR, event=80 * HOUR), Trouble.REPLAY_ID_EXPIRED).gap is None
+    assert decided(written(80 * HOUR, event=90 * HOUR), Trouble.REPLAY_ID_EXPIRED).gap is not None
+
+
+def test_a_position_of_the_future_counts_as_now() -> None:
+    for trouble in Trouble:
+        if trouble is not Trouble.OVERFLOW:
+            decision = decided(written(-DAY), trouble)
+            assert (decision.reconcile, decision.gap) == (None, None)
+
+
+@pytest.mark.parametrize("ago", [HOUR, 80 * HOUR])
+def test_a_migrated_org_is_a_gap_also_within_72_hours(ago: timedelta) -> None:
+    decision = decided(written(ago), Trouble.ORG_CHANGED)
+    assert (decision.start, decision.exit_code) == (Start.EARLIEST, 4)
+    assert decision.reconcile == decision.gap == Interval(NOW - ago, NOW)
+
+
+def test_a_migrated_org_of_which_nothing_was_written_is_no_gap() -> None:
+    decision = decided(None, Trouble.ORG_CHANGED)
+    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (Start.EARLIEST, None, None, 0)
+
+
+def test_an_overflow_asks_the_log_around_its_instant() -> None:
+    at = NOW - 3 * HOUR
+    decision = decided(written(HOUR), Trouble.OVERFLOW, at)
+    assert (decision.start, decision.gap, decision.exit_code) == (Start.CUSTOM, None, 0)
+    assert decision.reconcile is not None
+    assert decision.reconcile.start == at - HOUR
+    assert decision.reconcile.end == NOW
+    assert decided(written(HOUR), Trouble.OVERFLOW).reconcile is not None
+
+
+def test_an_overflow_before_the_log_begins_is_a_gap() -> None:
+    decision = decided(written(HOUR), Trouble.OVERFLOW, NOW - 16 * DAY)
+    assert decision.reconcile is None
+    assert decision.gap == Interval(NOW - 16 * DAY - HOUR, NOW - 16 * DAY + HOUR)
+
+
+def test_an_object_that_is_hidden_is_a_gap_until_it_is_visible() -> None:
+    decision = decided(written(5 * HOUR), Trouble.NO_PERMISSION)
+    assert (decision.start, decision.exit_code) == (Start.CUSTOM, 4)
+    assert decision.reconcile == decision.gap == Interval(NOW - 5 * HOUR, NOW)
+    first = decided(None, Trouble.NO_PERMISSION)
+    assert (first.reconcile, first.gap, first.exit_code) == (None, None, 0)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.NO_TOPIC, Trouble.NO_TOPIC_PERMISSION])
+def test_a_topic_that_is_not_there_or_not_open_is_a_setting_to_correct(trouble: Trouble) -> None:
+    decision = decided(written(HOUR), trouble)
+    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (None, None, None, 2)
+    assert "`topics`" in decision.sentence
+
+
+@pytest.mark.parametrize("ago", [HOUR, 80 * HOUR, None])
+def test_the_delivery_limit_keeps_the_position(ago: timedelta | None) -> None:
+    decision = decided(written(ago), Trouble.DELIVERY_LIMIT)
+    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (None, None, None, 3)
+    assert ("may have gone" in decision.sentence) == (ago == 80 * HOUR)
+
+
+@given(
+    st.sampled_from(Trouble),
+    st.none() | st.timedeltas(timedelta(0), timedelta(days=400)),
+    st.none() | st.timedeltas(timedelta(0), timedelta(days=40)),
+)
+def test_a_gap_never_ends_behind_now_and_never_begins_before_what_was_written(
+    trouble: Trouble, ago: timedelta | None, at: timedelta | None
+) -> None:
+    decision = decide(TOPIC, written(ago), trouble, NOW, at=None if at is None else NOW - at)
+    for interval in (decision.gap, decision.reconcile):
+        if interval is not None:
+            assert interval.end <= NOW + HOUR
+            assert trouble is Trouble.OVERFLOW or (ago is not None and interval.start == NOW - ago)
+    assert (decision.exit_code == 4) == (decision.gap is not None)
+
+
+# -- windows
+
+
+def test_a_window_is_of_whole_minutes_up_to_now() -> None:
+    assert window(NOW - HOUR, NOW) == Interval(NOW.replace(second=0) - HOUR, NOW.replace(second=0))
+
+
+def test_a_window_of_one_minute_begins_a_minute_earlier() -> None:
+    end = NOW.replace(second=0)
+    assert window(end - MINUTE, NOW) == Interval(end - SHORTEST, end)
+
+
+@pytest.mark.parametrize("since", [NOW, NOW.replace(second=0), NOW + DAY])
+def test_within_the_minute_there_is_nothing_to_ask(since: datetime) -> None:
+    assert window(since, NOW) is None
+
+
+@pytest.mark.parametrize("since", [None, NOW - 20 * DAY])
+def test_a_window_goes_back_less_than_15_days(since: datetime | None) -> None:
+    found = window(since, NOW)
+    assert found is not None
+    assert 14 * DAY < NOW - found.start < 15 * DAY
+
+
+@given(st.datetimes(datetime(2026, 2, 20), datetime(2026, 3, 3), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_halves_meet_and_each_can_be_asked(since: datetime) -> None:
+    whole = window(since, NOW)
+    if whole is None:
+        return
+    waiting, parts = [whole], []
+    while waiting:
+        one = waiting.pop()
+        two = halves(one)
+        if two is None:
+            parts.append(one)
+        else:
+            waiting += reversed(two)
+    assert parts[0].start == whole.start
+    assert parts[-1].end == whole.end
+    assert all(before.end == after.start for before, after in pairwise(parts))
+    assert all(SHORTEST <= part.end - part.start < 2 * SHORTEST for part in parts)
+
+
+# -- objects
+
+
+def summary(name: str, *, log: bool = True, history_of: str | None = None) -> ObjectSummary:
+    return ObjectSummary(
+        name=name,
+        queryable=True,
+        replicateable=log,
+        associate_entity_type="History" if history_of else None,
+        associate_parent_entity=history_of,
+    )
+
+
+OBJECTS = [
+    summary("Account"),
+    summary("AccountHistory", history_of="Account"),
+    summary("Invoice__c"),
+    summary("Invoice__History", history_of="Invoice__c"),
+    summary("Untracked__c"),
+    summary("LoginHistory", log=False),
+    summary("Odd", log=False),
+    summary("OddHistory", history_of="Odd"),
+    summary("AccountShare"),
+]
+
+
+def test_by_default_every_object_with_a_tracked_history_and_a_log_is_asked() -> None:
+    assert objects_to_reconcile(OBJECTS, ()) == ("Account", "Invoice__c")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chosen"),
+    [
+        (("Account",), ("Account",)),
+        (("*__c",), ("Invoice__c", "Untracked__c")),
+        (("Account", "Acc*unt", "Untracked__c"), ("Account", "Untracked__c")),
+    ],
+)
+def test_patterns_choose_among_all_objects_with_a_log(patterns: tuple[str, ...], chosen: tuple[str, ...]) -> None:
+    assert objects_to_reconcile(OBJECTS, patterns) == chosen
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [("Odd", "no delete log"), ("Nobody", "no object"), ("X*", "no object"), ("account", "no object")],
+)
+def test_a_pattern_of_nothing_is_told(pattern: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"`reconcile_objects` has '{pattern.replace('*', '.')}'.*{why}"):
+        objects_to_reconcile(OBJECTS, ("Account", pattern))

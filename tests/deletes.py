@@ -1,0 +1,176 @@
+"""What the end-to-end tests of tap-salesforce-deletes share: an org to act on, runs in this process, the truth."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.process import command
+from localcloud.salesforce.login.credentials import load_credentials
+from localcloud.salesforce.server import Running
+from microdecisions.deletions import Deletion, resolve, sighting_of
+from microdecisions.errors import MicroDecisionError
+from microdecisions.event import MicroDecisionEvent
+from tap_salesforce_deletes.position import STREAM
+from tap_salesforce_deletes.run import Run
+from tap_salesforce_deletes.tap import TapSalesforceDeletes
+from tap_salesforce_deletes.waiting import IdleRule
+from tests.harness import CLIENT_ID, Json, TapRun, take
+
+TAP = str(Path(sys.executable).with_name("tap-salesforce-deletes"))
+ACCOUNTS = "/data/AccountChangeEvent"
+ALL = "/data/ChangeEvents"
+PLATFORM_EVENT = "/event/Record_Deleted__e"
+QUICK = IdleRule(idle_seconds=0.15, longest_seconds=1.5)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def settings_for(server: Running, org: Path, **more: object) -> Json:
+    """Settings that read a mock org's deletes; the login that takes the least time."""
+    return {
+        "auth_flow": "client_credentials",
+        "login_url": server.url,
+        "client_id": CLIENT_ID,
+        "client_secret": load_credentials(org).client_secret,
+        "pubsub_endpoint": server.pubsub,
+        "pubsub_plaintext": True,
+        **more,
+    }
+
+
+def act(server: Running, action: str, **more: object) -> None:
+    """Do something to records."""
+    server.control(act=[{"action": action, **more}])
+
+
+def later(server: Running, step: timedelta) -> None:
+    """Let the org's clock move on."""
+    server.control(clock={"advance_seconds": step.total_seconds()})
+
+
+def quick_tap(rule: IdleRule) -> type[TapSalesforceDeletes]:
+    """The tap with another patience: what it waits for is a parameter of its run."""
+
+    class QuickTap(TapSalesforceDeletes):
+        @cached_property
+        def run(self) -> Run:
+            return Run(self.settings, self.stop, self.logger, rule=rule)
+
+    return QuickTap
+
+
+def run_deletes(
+    config: Json, *, state: Json | None = None, rule: IdleRule = QUICK, output: io.BytesIO | None = None
+) -> TapRun:
+    """Run the tap in this process, with little patience."""
+    output = output or io.BytesIO()
+    run = TapRun(0, "")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with redirect_stdout(io.TextIOWrapper(output, write_through=True)):
+        try:
+            tap = quick_tap(rule)(config=config, state=state)
+            tap.sync_all()
+            tap.finish()
+        except MicroDecisionError as error:
+            run.code, run.log = error.exit_code, str(error)
+        finally:
+            lines = output.getvalue().decode().split("\n")
+            for number, handler in handlers.items():  # the SDK sets its own when a tap is made
+                signal.signal(number, handler)
+    assert lines[-1] == "", "a line is torn"
+    for line in lines[:-1]:
+        take(run, line)
+    return run
+
+
+def run_process(work: Path, config: Json, *arguments: str, state: Json | None = None, **env: str) -> TapRun:
+    """Run the tap as a process to its end."""
+    words = command(TAP, work, config, *arguments, state=state)
+    env = {**os.environ, **env}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=env)
+    run = TapRun(done.returncode, done.stderr)
+    for line in done.stdout.split("\n")[:-1]:  # U+2028 is no line end
+        take(run, line)
+    return run
+
+
+def events_of(run: TapRun) -> list[MicroDecisionEvent]:
+    """The records of a run as events."""
+    return [msgspec.convert(record, MicroDecisionEvent) for record in run.records[STREAM]]
+
+
+@dataclass
+class Store:
+    """What a target that upserts by event id holds after some runs, and the last STATE."""
+
+    state: Json | None = None
+    events: dict[str, MicroDecisionEvent] = field(default_factory=dict)
+    codes: list[int] = field(default_factory=list)
+
+    def load(self, run: TapRun) -> TapRun:
+        """Take what a run wrote."""
+        for one in events_of(run):
+            self.events[one.event_id] = one
+        self.codes.append(run.code)
+        self.state = run.states[-1] if run.states else self.state
+        return run
+
+    def deletions(self) -> list[Deletion]:
+        """The deletions that the events tell of."""
+        found = (sighting_of(one) for one in self.events.values())
+        return resolve(sighting for sighting in found if sighting is not None)
+
+    def gaps(self) -> list[MicroDecisionEvent]:
+        """The gap events."""
+        return [one for one in self.events.values() if one.event_type == "gap"]
+
+
+class Truth(msgspec.Struct):
+    """One line of the truth log, as far as deletes go."""
+
+    at: str
+    actor: str
+    action: str
+    object: str
+    record: str
+    cascade: tuple[tuple[str, str], ...] = ()
+    losers: tuple[str, ...] = ()
+    restored: tuple[tuple[str, str, str], ...] = ()
+    transaction: str = ""
+
+
+def truth(org: Path, *actions: str) -> list[Truth]:
+    """Lines of the truth log about these actions."""
+    lines = (org / "truth.jsonl").read_text().splitlines()
+    return [msgspec.convert(line, Truth) for line in map(json.loads, lines) if line.get("action") in actions]
+
+
+def deleted_ids(lines: Iterable[Truth]) -> list[str]:
+    """Every deletion that the truth log tells of, by record: those that went along and those that lost a merge too."""
+    found: list[str] = []
+    for line in lines:
+        if line.action == "delete":
+            found.append(line.record)
+        found += line.losers
+        found += [record for _, record in line.cascade]
+    return found
+
+
+def replay_id(state: Json | None, topic: str) -> str:
+    """The stored replay id of a topic."""
+    assert state is not None
+    position: dict[str, Any] = state["bookmarks"][STREAM]["topics"][topic]
+    return str(position["replay_id"])
