@@ -47,7 +47,7 @@ STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpub
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap fuzz-deletes bench-tap bench-deletes bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -77,10 +77,11 @@ lint: .venv/.stamp  ## Style: ruff check and ruff format
 
 typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
 	@.venv/bin/mypy microdecisions/microdecisions tap-salesforce-temporal/tap_salesforce_temporal \
-	  tap-salesforce-deletes/tap_salesforce_deletes localcloud/localcloud plugins demo chaos
+	  tap-salesforce-deletes/tap_salesforce_deletes target-atlan-metadata/target_atlan_metadata localcloud/localcloud \
+	  plugins demo chaos
 	@.venv/bin/mypy benchmarks conformance/*.py conformance/soql  # the clients run in environments of their own
-	@for tests in microdecisions/tests tap-salesforce-temporal/tests tap-salesforce-deletes/tests localcloud/tests \
-	  contract tests; do \
+	@for tests in microdecisions/tests tap-salesforce-temporal/tests tap-salesforce-deletes/tests \
+	  target-atlan-metadata/tests localcloud/tests contract tests; do \
 	  .venv/bin/mypy $$tests || exit 1; done  # one by one: each folder has a conftest of its own
 
 chaos-tap: setup  ## The tap under faults and kills, judged by the truth log (RUNS=500 SEED=1)
@@ -91,6 +92,9 @@ bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airby
 
 bench-deletes: setup .envs/conformance/aiosfpubsub/.stamp  ## Speed of deletes beside the floor and the official way (DELETES=250000)
 	@.venv/bin/python -m benchmarks.bench_deletes $(if $(DELETES),--deletes $(DELETES)) $(ARGS)
+
+bench-atlan: setup  ## Speed of the catalog target, input to ledger (EVENTS=1000000)
+	@.venv/bin/python -m benchmarks.bench_atlan --events $(or $(EVENTS),1000000)
 
 fuzz-deletes: setup  ## Mutated payloads and schemas of the Pub/Sub API (COUNT=200000)
 	@.venv/bin/python -m tests.deletes_fuzzing $(if $(COUNT),--count $(COUNT)) $(ARGS)
@@ -108,6 +112,8 @@ lock: $(UV)  ## Resolve the dependencies again (UPGRADE=1: newer releases)
 	@$(call write,tap-salesforce-temporal,$(UV) export -q --locked --package tap-salesforce-temporal \
 	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
 	@$(call write,tap-salesforce-deletes,$(UV) export -q --locked --package tap-salesforce-deletes \
+	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
+	@$(call write,target-atlan-metadata,$(UV) export -q --locked --package target-atlan-metadata \
 	  --no-dev --no-hashes --no-annotate --no-emit-workspace --no-header)
 	@$(call write,meltano,$(call pins,meltano,meltano==4.4.1))
 	@$(call write,snowflake-server,$(call pins,snowflake-server,fakesnow[server]==0.12.1 snowflake-connector-python<5))
@@ -182,8 +188,9 @@ environment = $(UV) venv -q --clear --python "$$(cat .tools/interpreter)" .envs/
 	@touch $@
 
 .meltano/.stamp: meltano.yml constraints/tap-salesforce-temporal.txt constraints/tap-salesforce-deletes.txt \
-  constraints/target-snowflake.txt tap-salesforce-temporal/pyproject.toml tap-salesforce-deletes/pyproject.toml \
-  microdecisions/pyproject.toml .envs/meltano/.stamp
+  constraints/target-atlan-metadata.txt constraints/target-snowflake.txt tap-salesforce-temporal/pyproject.toml \
+  tap-salesforce-deletes/pyproject.toml target-atlan-metadata/pyproject.toml microdecisions/pyproject.toml \
+  .envs/meltano/.stamp
 	$(call step,installing the plugins (meltano install),mkdir -p .meltano \
 	  && { $(MELTANO) --env-file=/dev/null install --clean >.meltano/install.log 2>&1 || { tail -n 30 .meltano/install.log >&2; exit 1; }; })
 	@touch $@

@@ -3,8 +3,8 @@
     python plugins/generate.py            writes the three places
     python plugins/generate.py --check    writes nothing, returns 1 when one of them is out of date
 
-The places: the Hub-syntax definition under `plugins/`, the plugin's block in `meltano.yml`, and its settings
-table in `README.md`. The last two stand between marks.
+The places: the Hub-syntax definition under `plugins/`, the plugin's block in `meltano.yml`, and the settings table in
+the plugin's own `README.md`. The last two stand between marks.
 """
 
 from __future__ import annotations
@@ -24,27 +24,54 @@ PLAIN = re.compile(r"[A-Za-z$/_][\w$/. ()-]*")  # text that YAML takes for text 
 
 Json = Mapping[str, Any]  # the plugin's own JSON, or a part of it
 
+LOGINS = [
+    ["auth_flow", "client_id", "username", "private_key"],
+    ["auth_flow", "client_id", "username", "private_key_path"],
+    ["auth_flow", "domain", "client_id", "client_secret"],
+    ["auth_flow", "client_id", "refresh_token", "refresh_token_path"],
+    ["auth_flow", "client_id", "username", "password"],
+    ["auth_flow", "login_api", "username", "password"],
+    ["auth_flow", "access_token", "instance_url"],
+]
+
 # What a plugin does not say about itself, by its name.
 DEFINITIONS: dict[str, dict[str, Any]] = {
     "tap-salesforce-temporal": {
         "folder": "extractors",
         "label": "Salesforce history",
         "keywords": ["api", "meltano_sdk"],
-        "groups": [
-            ["auth_flow", "client_id", "username", "private_key"],
-            ["auth_flow", "client_id", "username", "private_key_path"],
-            ["auth_flow", "domain", "client_id", "client_secret"],
-            ["auth_flow", "client_id", "refresh_token", "refresh_token_path"],
-            ["auth_flow", "client_id", "username", "password"],
-            ["auth_flow", "login_api", "username", "password"],
-            ["auth_flow", "access_token", "instance_url"],
-        ],
+        "groups": LOGINS,
         # Meltano selects everything otherwise, whatever the catalog says of itself.
         "select": ["*.*", "!login_history.*", "!event_log_file.*", "!field_history_archive.*"],
         "commands": {
             "explore": {
                 "args": "explore --config=ENV",
                 "description": "Show what the org holds and what the login user may read; --help tells the options.",
+            },
+        },
+    },
+    "tap-salesforce-deletes": {
+        "folder": "extractors",
+        "label": "Salesforce deletes",
+        "keywords": ["api", "meltano_sdk", "grpc"],
+        "groups": LOGINS,
+        "select": ["*.*"],
+        "commands": {
+            "explore": {
+                "args": "explore --config=ENV",
+                "description": "Show which topics and objects can be read and what a run costs; --help tells more.",
+            },
+        },
+    },
+    "target-atlan-metadata": {
+        "folder": "loaders",
+        "label": "Atlan metadata",
+        "keywords": ["api", "meltano_sdk", "catalog"],
+        "groups": [["base_url", "api_key"], ["base_url", "oauth_client_id", "oauth_client_secret"]],
+        "commands": {
+            "explore": {
+                "args": "explore --config=ENV",
+                "description": "Show what the token may do and which objects the catalog holds; --help tells more.",
             },
         },
     },
@@ -88,9 +115,9 @@ def places(plugin: str, about: Json) -> dict[Path, str]:
     definition = DEFINITIONS[plugin]
     hub = ROOT / "plugins" / definition["folder"] / f"{plugin}.yml"
     project = ROOT / "meltano.yml"
-    readme = ROOT / "README.md"
+    readme = ROOT / plugin / "README.md"
     mark = f"{plugin}, {BY}"
-    told = {name: definition[name] for name in ("select", "commands")}
+    told = {name: definition[name] for name in ("select", "commands") if name in definition}
     block = dump({"capabilities": capabilities(about), **told, "settings": settings(about)})
     return {
         hub: hub_definition(plugin, about),
@@ -115,8 +142,7 @@ def hub_definition(plugin: str, about: Json) -> str:
             "keywords": definition["keywords"],
             "capabilities": capabilities(about),
             "settings_group_validation": definition["groups"],
-            "select": definition["select"],
-            "commands": definition["commands"],
+            **{name: definition[name] for name in ("select", "commands") if name in definition},
             "settings": settings(about),
         }
     )

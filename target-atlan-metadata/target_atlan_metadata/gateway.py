@@ -1,0 +1,236 @@
+"""The way to Atlan: pyatlan for the requests, our own patience for what goes wrong.
+
+pyatlan's retries are switched off: they are too short for a rate limit that blocks for a minute, they repeat a refusal
+five times, and a 503 that stays ends in None or a TypeError (pyatlan 11.6, `client/atlan.py`). Here the status of every
+answer is looked at. All writes are of absolute values, so one that is sent again changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import httpx
+from httpx_retries import Retry
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of pyatlan's own, on Python 3.11: nothing a user could change
+    from pyatlan.client.atlan import AtlanClient
+from pyatlan.errors import AtlanError as PyatlanError
+
+from microdecisions.errors import InterruptedRunError
+from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, AtlanRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_atlan_metadata.settings import TargetSettings
+
+    Result = TypeVar("Result")
+
+__all__ = ["Gateway", "Throttle"]
+
+_TRIES: Final = 6
+_LONGEST_WAIT: Final = 30.0  # seconds
+_BLOCK: Final = 65.0  # seconds: a tenant over its rate limit answers 429 for a minute (docs.atlan.com, API limits)
+_LONGEST_BLOCK: Final = 300.0
+_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Throttle:
+    """Lets at most so many requests pass in any minute.
+
+    Args:
+        per_minute: How many.
+        monotonic: Seconds that only go up.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._per_minute = per_minute
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._passed: deque[float] = deque()
+
+    def wait(self) -> None:
+        """Wait until one more may pass, and count it."""
+        while True:
+            with self._lock:
+                now = self._monotonic()
+                while self._passed and self._passed[0] <= now - 60:
+                    self._passed.popleft()
+                if len(self._passed) < self._per_minute:
+                    self._passed.append(now)
+                    return
+                pause = self._passed[0] + 60 - now
+            self._sleep(max(pause, 0.001))
+
+
+class _Answer(threading.local):
+    """The last answer to this thread."""
+
+    status = 0
+    retry_after: str | None = None
+
+
+class _Problem(NamedTuple):
+    """Why a try is to be made again, in words after "Atlan"."""
+
+    words: str
+
+
+class Gateway:
+    """A connection to one tenant.
+
+    Args:
+        settings: Address, credentials, limits.
+        sleep: Waits between tries; by default until the gateway is stopped.
+        monotonic: Seconds that only go up.
+    """
+
+    def __init__(
+        self,
+        settings: TargetSettings,
+        sleep: Callable[[float], object] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stopped = threading.Event()
+        sleep = sleep or self._stopped.wait
+        # How pyatlan calls httpx, once a request; no user of the target could change it.
+        warnings.filterwarnings("ignore", "Use 'content=<", DeprecationWarning)
+        for name, level in (("pyatlan", logging.CRITICAL), ("httpx", logging.WARNING), ("httpcore", logging.WARNING)):
+            logging.getLogger(name).setLevel(level)
+        self.requests = 0
+        self.writes = 0
+        self._sleep = sleep
+        self._throttle = Throttle(settings.max_requests_per_minute, monotonic, sleep)
+        self._lock = threading.Lock()
+        self._answer = _Answer()
+        login = (
+            {"api_key": settings.api_key}
+            if settings.api_key is not None
+            else {
+                "oauth_client_id": settings.oauth_client_id,
+                "oauth_client_secret": settings.oauth_client_secret,
+            }
+        )
+        self.client = AtlanClient(  # type: ignore[no-untyped-call]
+            base_url=settings.origin,
+            retry=Retry(total=0),
+            connect_timeout=settings.connect_timeout_seconds,
+            read_timeout=settings.read_timeout_seconds,
+            verify=settings.ca_bundle or True,
+            **login,
+        )
+        if (tokens := self.client._oauth_token_manager) is not None:
+            # Its own client knows no CA bundle and no proxy, and is never closed.
+            tokens.close()
+            tokens._http_client = self.client._session
+        self.client._session.event_hooks = {"request": [self._asked], "response": [self._answered]}
+
+    def stop(self) -> None:
+        """Have no thread wait any longer: the run is leaving."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.stop()
+        self.client._session.close()
+
+    def read(self, what: str, operation: Callable[[], Result]) -> Result:
+        """Ask for something, with all tries.
+
+        Args:
+            what: In the sentence after "Atlan", if it fails: `refuses to ...`.
+            operation: One call of pyatlan's.
+
+        Raises:
+            AtlanPermissionError: the token is refused, or may not.
+            AtlanRefusedError: the request is refused as it is.
+            AtlanError: no good answer after all tries.
+        """
+        return self._call(what, operation, is_write=False)
+
+    def write(self, what: str, operation: Callable[[], Result]) -> Result:
+        """Change something, with all tries; see `read`."""
+        return self._call(what, operation, is_write=True)
+
+    def _call(self, what: str, operation: Callable[[], Result], *, is_write: bool) -> Result:
+        problem = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                self._sleep(self._pause(attempt - 1))
+            self._throttle.wait()
+            if self._stopped.is_set():
+                raise InterruptedRunError
+            if is_write:
+                with self._lock:
+                    self.writes += 1
+            done = self._try(what, operation)
+            if not isinstance(done, _Problem):
+                return done
+            problem = done.words
+        raise AtlanError(
+            f"Atlan {problem} after {_TRIES} tries to {what}: what is counted is kept in the ledger; run again later."
+        )
+
+    def _try(self, what: str, operation: Callable[[], Result]) -> Result | _Problem:
+        answer = self._answer
+        answer.status, answer.retry_after = 0, None
+        try:
+            result = operation()
+        except httpx.HTTPStatusError:  # only from the request of an OAuth token
+            self._refuse(what, answer.status if answer.status in _AGAIN else 401)
+        except (httpx.HTTPError, OSError) as error:
+            answer.status = 0
+            return _Problem(f"cannot be reached ({type(error).__name__})")
+        except (PyatlanError, TypeError) as error:
+            if answer.status < 400:  # not an answer of Atlan's that the client makes an error of
+                raise AtlanError(f"Atlan's answer cannot be read, to {what} ({type(error).__name__}).") from None
+            self._refuse(what, answer.status)
+        else:
+            if answer.status not in _AGAIN:  # of a 503 the client makes an empty result
+                return result
+        return _Problem(f"answers {answer.status}")
+
+    def _refuse(self, what: str, status: int) -> None:
+        if status == 401:
+            raise AtlanPermissionError(
+                "Atlan refuses the token: give a valid `api_key`, or the right `oauth_client_id` and "
+                "`oauth_client_secret`."
+            )
+        if status == 403:
+            raise AtlanPermissionError(
+                f"The token may not {what}: grant it that in Atlan (for custom metadata: update on the assets of the "
+                "connection; to create the set: admin), or give another."
+            )
+        if status not in _AGAIN and status >= 400:
+            raise AtlanRefusedError(f"Atlan refuses to {what} ({status}).")
+
+    def _pause(self, attempt: int) -> float:
+        told = self._answer.retry_after
+        if told is not None and told.isascii() and told.isdecimal():
+            return min(float(told), _LONGEST_BLOCK) + random.random()  # noqa: S311  # jitter
+        if self._answer.status == 429:
+            return _BLOCK
+        return random.uniform(0.5, 1.0) * min(float(2**attempt), _LONGEST_WAIT)  # noqa: S311
+
+    def _asked(self, request: httpx.Request) -> None:
+        del request
+        with self._lock:
+            self.requests += 1
+
+    def _answered(self, response: httpx.Response) -> None:
+        self._answer.status = response.status_code
+        self._answer.retry_after = response.headers.get("retry-after")

@@ -1,0 +1,7 @@
+"""The ledger: every primary event counted once, whatever is replayed, repeated or late."""
+
+from target_atlan_metadata.ledger.activity import CellActivity, Last
+from target_atlan_metadata.ledger.intake import Received
+from target_atlan_metadata.ledger.ledger import Ledger
+
+__all__ = ["CellActivity", "Last", "Ledger", "Received"]

@@ -1,0 +1,179 @@
+"""One run: events into the ledger, figures to Atlan, in an order that no crash can turn into a wrong number.
+
+Ledger commit, Atlan write, dirty cleared, STATE: a crash before the commit repeats the input, one after it finds the
+cells still dirty and writes them again, and what is written is always the absolute figure.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from microdecisions import timestamps
+from microdecisions.errors import ConfigurationError
+from target_atlan_metadata.counting import day_number
+from target_atlan_metadata.figures import figures_of_assets
+from target_atlan_metadata.ledger import Ledger
+from target_atlan_metadata.place import ledger_url
+from target_atlan_metadata.report import Report
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from target_atlan_metadata.decision import Decision
+    from target_atlan_metadata.figures import AssetKey, Figures
+    from target_atlan_metadata.ledger import CellActivity
+    from target_atlan_metadata.settings import TargetSettings
+
+    Told = tuple[AssetKey, Figures, Sequence[CellActivity]]
+
+__all__ = ["Publisher", "Run"]
+
+
+class Publisher(Protocol):
+    """Brings figures to where they are seen."""
+
+    def start(self, ledger: Ledger) -> None:
+        """Get ready, before anything is read.
+
+        Raises:
+            MicroDecisionError: it cannot be written to.
+        """
+
+    def publish(self, told: Iterable[Told], report: Report) -> Iterable[CellActivity]:
+        """Write the figures that differ; returns the cells that need not be told again."""
+
+    def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
+        """Do what belongs to the end of a run, after everything is published.
+
+        Raises:
+            MicroDecisionError: the run is not complete.
+        """
+
+    def close(self) -> None:
+        """Close connections, also after a failure."""
+
+
+class Run:
+    """One run of the target.
+
+    Args:
+        settings: Checked settings.
+        publisher: Makes what figures go to, given the settings.
+        log: For an operator.
+        environ: The environment, for the place of the ledger in a Meltano project.
+        clock: Tells the instant.
+        monotonic: Seconds that only go up.
+    """
+
+    def __init__(
+        self,
+        settings: TargetSettings,
+        publisher: Callable[[TargetSettings, logging.Logger], Publisher],
+        log: logging.Logger,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._began: float | None = None
+        self.report = Report(dry_run=settings.dry_run)
+        self._settings = settings
+        self._log = log
+        self._clock = clock
+        self._ledger = Ledger(
+            ledger_url(settings.ledger_url, environ),
+            closed_values=settings.closed_values,
+            keep_names=settings.actor_names,
+            wait_seconds=settings.ledger_wait_seconds,
+        )
+        self._publisher = publisher(settings, log)
+
+    def start(self) -> None:
+        """Find out whether figures can be written, and write what an earlier run counted and could not tell.
+
+        Raises:
+            MicroDecisionError: they cannot.
+        """
+        self._publisher.start(self._ledger)
+
+    def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
+        """Take events, and the name of the stream that they came in."""
+        if self._began is None:
+            self._began = self._monotonic()
+        self._ledger.add(decisions, stream)
+
+    def checkpoint(self) -> None:
+        """Make what was taken last, and tell Atlan of it; then STATE may follow."""
+        if self._settings.dry_run:
+            return
+        self._commit()
+        told = self._told(self._clock(), dirty_objects=True)
+        self._ledger.clean(self._publisher.publish(told, self.report))
+
+    def finish(self) -> None:
+        """End the run: everything is looked at, because velocity falls and assets appear without any event.
+
+        Raises:
+            MicroDecisionError: the run is not complete.
+        """
+        as_of = self._clock()
+        if self._settings.dry_run:
+            self._ledger.settle()
+        else:
+            self._commit()
+        told = self._told(as_of)
+        clean = self._publisher.publish(told, self.report)
+        if not self._settings.dry_run:
+            self._ledger.clean(clean)
+            self._ledger.retain(
+                _day(as_of),
+                event_ids_days=self._settings.keep_event_ids_days,
+                daily_days=self._settings.keep_daily_days,
+            )
+        try:
+            self._publisher.finish(told, self.report, as_of)
+        finally:
+            self._tell_report()
+
+    def close(self) -> None:
+        """Give the ledger free; what is not committed is lost."""
+        self._publisher.close()
+        self._ledger.close()
+
+    def _commit(self) -> None:
+        self._ledger.commit()
+        if self._began is not None:
+            self.report.ledger_seconds = round(self.report.ledger_seconds + self._monotonic() - self._began, 3)
+            self._began = None
+
+    def _told(self, as_of: datetime, *, dirty_objects: bool = False) -> list[Told]:
+        settings = self._settings
+        cells = self._ledger.activities(_day(as_of), settings.quality_days, dirty_objects=dirty_objects)
+        return list(figures_of_assets(cells, as_of, settings.quality_weights, names=settings.actor_names))
+
+    def _tell_report(self) -> None:
+        received, report = self._ledger.received, self.report
+        report.events = received.events
+        report.secondary, report.too_old = received.secondary, received.too_old
+        report.unplaced, report.gaps = received.unplaced, received.gaps
+        report.counted = (
+            received.events - received.known - received.secondary - received.too_old - received.unplaced - received.gaps
+        )
+        self._log.info("%s", report.line())
+        if self._settings.report_path is not None:
+            try:
+                Path(self._settings.report_path).expanduser().write_bytes(msgspec.json.encode(report) + b"\n")
+            except OSError as error:
+                raise ConfigurationError(
+                    f"The file that `report_path` names cannot be written ({error.strerror}): everything else is done."
+                ) from None
+
+
+def _day(instant: datetime) -> int:
+    return day_number(timestamps.to_text(instant))

@@ -1,0 +1,242 @@
+"""The target: settings, the way of messages, and the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
+
+from singer_sdk import Target
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.mapper import SameRecordTransform
+
+from microdecisions import command
+from microdecisions.errors import ConfigurationError, InterruptedRunError
+from microdecisions.settings import json_schema, load
+from target_atlan_metadata.dry_run import FiguresPrinter
+from target_atlan_metadata.errors import InputError
+from target_atlan_metadata.reading import BlockReader
+from target_atlan_metadata.run import Publisher, Run
+from target_atlan_metadata.settings import TargetSettings
+from target_atlan_metadata.sink import DecisionSink, MissingSchemaError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+    from types import FrameType
+
+    import click
+    import msgspec
+
+    from target_atlan_metadata.reading import EventStream
+
+__all__ = ["TargetAtlanMetadata", "main"]
+
+_DRAIN_SECONDS: Final = 60.0
+
+
+class TargetAtlanMetadata(Target):
+    """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan."""
+
+    name = "target-atlan-metadata"
+    package_name = "target-atlan-metadata"
+    default_sink_class = DecisionSink
+    config_jsonschema: ClassVar[dict[str, Any]] = json_schema(TargetSettings)
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    def __init__(self, **arguments: Any) -> None:
+        self._events: dict[str, EventStream | None] = {}
+        self._state: bytes | None = None
+        self._drained_at = time.monotonic()
+        self._undrained = False
+        self._stopped_by: int | None = None
+        self._is_closed = False
+        self._is_writing_state = False
+        super().__init__(message_reader=BlockReader(self), **arguments)
+
+    @cached_property
+    def settings(self) -> TargetSettings:
+        """The typed settings.
+
+        Raises:
+            ConfigurationError: a setting cannot be used, is missing, or is not known.
+        """
+        builtin: dict[str, Any] = {"properties": {}}
+        self.append_builtin_config(builtin)
+        return load(TargetSettings, self.config, also_known=builtin["properties"])
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, with the ledger opened and Atlan asked."""
+        run = Run(self.settings, _publisher, self.logger, os.environ)
+        try:
+            run.start()
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's settings of maps and flattening, and none of those that are for loaders of tables."""
+        super(Target, cls).append_builtin_config(config_jsonschema)
+
+    # What the reader hands on.
+
+    def take_records(self, stream: str, records: Sequence[msgspec.Raw]) -> None:
+        """Take the records of a run of RECORD messages of one stream.
+
+        Raises:
+            InputError: one of them cannot be read, or their schema did not come.
+        """
+        if stream not in self._events:
+            raise MissingSchemaError(
+                f"Records of stream `{stream}` come before its SCHEMA message: the tap must write one first."
+            )
+        self._undrained = True
+        events = self._events[stream]
+        if events is not None:
+            self.run.add(events.decode(records), stream)
+            return
+        for record in records:
+            row = self.message_reader.deserialize_json(bytes(record))
+            self._process_record_message({"type": "RECORD", "stream": stream, "record": row})
+
+    def take_state(self, value: bytes) -> None:
+        """Keep the bytes of a state until everything before it is written."""
+        self._state = value
+
+    def look_at_clock(self) -> None:
+        """Drain when a minute is over, so that a long run keeps moving its state."""
+        if (self._undrained or self._state) and time.monotonic() - self._drained_at >= _DRAIN_SECONDS:
+            self.run.checkpoint()
+            self._drain()
+
+    # What the SDK calls.
+
+    def process_endofpipe(self) -> None:
+        """Write everything, then the state."""
+        try:
+            self.run.finish()
+            self._drain(is_end=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the ledger free."""
+        if "run" in self.__dict__ and not self._is_closed:
+            self._is_closed = True
+            self.run.close()
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        properties = message_dict["schema"].get("properties")
+        stream = message_dict["stream"]
+        if not isinstance(properties, dict):
+            raise InputError(f"The SCHEMA message of stream `{stream}` has no properties: the tap must write them.")
+        super()._process_schema_message(message_dict)
+        maps = self.mapper.stream_maps[stream]
+        is_same = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+        sink = self._sinks_active.get(stream)
+        for mapped in maps:
+            other = self._sinks_active.get(mapped.stream_alias)
+            if isinstance(other, DecisionSink):
+                other.check()
+        self._events[stream] = sink.events if is_same and isinstance(sink, DecisionSink) else None
+
+    def _handle_max_record_age(self) -> None:
+        """Left to `look_at_clock`."""
+
+    def _drain(self, *, is_end: bool = False) -> None:
+        """Have the SDK finish its sinks, and write the state of everything that is drained."""
+        state, self._state = self._state, None
+        self._undrained = False
+        self._drained_at = time.monotonic()
+        self.drain_all(is_endofpipe=is_end)
+        if state is not None and not self.settings.dry_run:
+            self._is_writing_state = True
+            sys.stdout.write(state.decode() + "\n")
+            sys.stdout.flush()
+            self._is_writing_state = False
+            self._check_signal()
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        type(self).append_builtin_config(self.config_jsonschema)
+        try:
+            self.settings  # noqa: B018
+        except ConfigurationError as error:
+            if raise_errors:
+                raise
+            return [str(error)]
+        return []
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Leave at once: what is not committed or told is done again by the next run. Only STATE is written whole."""
+        del frame
+        self._stopped_by = signum
+        if not self._is_writing_state:
+            self._check_signal()
+
+    def _check_signal(self) -> None:
+        if self._stopped_by is not None:
+            raise InterruptedRunError(f" by {signal.Signals(self._stopped_by).name}")
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # as the SDK does: options by name
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        """Run from the command line.
+
+        Raises:
+            MicroDecisionError: the run is not complete.
+        """
+        if about:
+            cls.print_about(about_format)
+            return
+        cls.print_version(print_fn=cls.logger.info)
+        target = cls(
+            config={} if config is None else config.config,
+            parse_env_config=config is not None and config.parse_env,
+        )
+        try:
+            target.run  # noqa: B018  # Atlan and the ledger are tried before the first line is read
+            target.listen(file_input)
+        finally:
+            target.close()
+
+
+def _publisher(settings: TargetSettings, log: logging.Logger) -> Publisher:
+    if settings.base_url is None:
+        return FiguresPrinter(settings.asset_levels)
+    from target_atlan_metadata.publisher import AtlanPublisher  # noqa: PLC0415  # pyatlan takes seconds to import
+
+    return AtlanPublisher(settings, log)
+
+
+def main() -> None:
+    """Run the target's command line."""
+    command.run_plugin(TargetAtlanMetadata, {"explore": _explore, "rebuild": _rebuild})
+
+
+def _explore() -> click.Command:
+    from target_atlan_metadata import explore  # noqa: PLC0415  # pyatlan takes seconds to import
+
+    return explore.command()
+
+
+def _rebuild() -> click.Command:
+    from target_atlan_metadata import rebuild  # noqa: PLC0415  # needs the target itself
+
+    return rebuild.command()

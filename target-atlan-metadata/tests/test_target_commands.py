@@ -1,0 +1,170 @@
+"""The command line: rebuild, explore, what must not wait for pyatlan, and processes that are killed or stopped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from event_making import record, record_line, schema_line, state_line
+from running_target import Runs, carried
+
+from localcloud.atlan.running import Running, serve_in_thread
+from target_atlan_metadata import explore, rebuild
+from target_atlan_metadata.errors import InputError
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def atlan(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "atlan").mkdir()
+    with serve_in_thread(tmp_path / "atlan") as served:
+        yield served
+
+
+@pytest.fixture
+def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], atlan: Running) -> Runs:
+    return Runs(tmp_path, capsys, atlan)
+
+
+def config_file(runs: Runs) -> str:
+    path = runs.folder / "config.json"
+    path.write_text(json.dumps(runs.config))
+    return str(path)
+
+
+def rows(*numbers: int) -> list[dict[str, Any]]:
+    return [record(number, at=NOW - timedelta(hours=number)) for number in numbers]
+
+
+def lines(*numbers: int) -> list[str]:
+    return [schema_line(), *(record_line(number, at=NOW - timedelta(hours=number)) for number in numbers)]
+
+
+def run_process(arguments: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "target_atlan_metadata", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_lost_ledger_is_refilled_from_files_and_takes_over_once(runs: Runs, atlan: Running, tmp_path: Path) -> None:
+    runs(lines(1, 2, 3))
+    (tmp_path / "ledger.db").unlink()
+    plain = tmp_path / "case_history.jsonl"
+    plain.write_text("".join(f"{json.dumps(row)}\n" for row in rows(1, 2)))
+    warehouse = tmp_path / "events.jsonl.gz"
+    capitals = [{name.upper(): value for name, value in row.items()} for row in rows(2, 3)]
+    warehouse.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in capitals).encode()))
+    singer = tmp_path / "tap.singer"
+    singer.write_text("\n".join([*lines(3, 4), state_line({"a": 1})]))
+    arguments = ["--config", config_file(runs), str(plain), str(warehouse), str(singer)]
+    done = CliRunner().invoke(rebuild.command(), arguments, catch_exceptions=False)
+    assert "6 events read, 4 of them new" in done.output
+    runs([])
+    assert carried(atlan, "Case")["Changes"] == 4
+
+
+def test_a_file_that_holds_no_events_is_refused(runs: Runs, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"id": 1}\n')
+    with pytest.raises(InputError, match="no event"):
+        CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(wrong)], catch_exceptions=False)
+    wrong.write_text("nonsense\n")
+    with pytest.raises(InputError, match="Line 1"):
+        CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(wrong)], catch_exceptions=False)
+
+
+def test_explore_shows_what_is_there_and_what_has_no_asset(runs: Runs, atlan: Running) -> None:
+    events = [
+        *lines(1),
+        record_line(2, at=NOW, record_type="Shipment__c"),
+        record_line(3, at=NOW, field_name="Nothing__c"),
+    ]
+    runs(events)
+    before = [one.kind for one in atlan.journal().requests].count("bulk")
+    done = CliRunner().invoke(explore.command(), ["--config", config_file(runs), "--json"], catch_exceptions=False)
+    found = json.loads(done.output)
+    assert found["connections"][0]["assets"]["SalesforceObject"] == len(atlan.assets("SalesforceObject"))
+    assert found["matched"] == ["Case"]
+    assert found["missing_objects"] == ["Shipment__c"]
+    assert found["missing_fields"] == ["Case.Nothing__c"]
+    assert found["set_lacks"] == []
+    assert [one.kind for one in atlan.journal().requests].count("bulk") == before
+    shown = CliRunner().invoke(explore.command(), ["--config", config_file(runs)], catch_exceptions=False).output
+    assert "Case.Nothing__c" in shown
+    assert atlan.api_key not in shown + done.output
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "--about"])
+def test_what_needs_no_atlan_does_not_load_its_client(option: str) -> None:
+    program = (
+        "import sys\nfrom target_atlan_metadata.target import TargetAtlanMetadata\n"
+        f"try:\n    TargetAtlanMetadata.cli([{option!r}])\nfinally:\n    print('pyatlan' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.rstrip().endswith("False"), done.stderr
+
+
+def test_a_refusal_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"base_url": "https://acme.atlan.com"}))
+    done = run_process(["--config", str(path)])
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Setting `api_key` is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_run_leaves_figures_that_the_next_one_makes_right(runs: Runs, atlan: Running) -> None:
+    """The process is killed while Atlan answers a write: counted, perhaps written, but no STATE was given out."""
+    atlan.control(delay=[{"pattern": "POST /api/meta/entity/bulk", "seconds": 5, "times": None}])
+    command = [sys.executable, "-m", "target_atlan_metadata", "--config", config_file(runs)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write("\n".join([*lines(1, 2), state_line({"a": 1})]) + "\n")
+    process.stdin.close()
+    while not any(one.kind == "bulk" for one in atlan.journal().requests):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    out, _ = process.stdout.read() if process.stdout else "", process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+    assert out == ""
+    atlan.control(reset=True)
+    runs(lines(2, 3))
+    assert carried(atlan, "Case")["Changes"] == 3
+
+
+def test_a_stopped_run_says_so_and_gives_no_state(runs: Runs, atlan: Running, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "target_atlan_metadata", "--config", config_file(runs)]
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    process = subprocess.Popen(
+        [*command, "--input", str(fifo)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with fifo.open("w") as source:
+        source.write("\n".join([*lines(1), state_line({"a": 1})]) + "\n")
+        source.flush()
+        while not any(one.kind == "search" for one in atlan.journal().requests):
+            assert process.poll() is None
+            time.sleep(0.02)  # between two looks: what is waited for is the request
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == ""
+    assert "Interrupted by SIGTERM" in err
+    assert "Traceback" not in err
