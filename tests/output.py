@@ -41,6 +41,8 @@ _DIGITS: Final = str.maketrans("123456789", "000000000")
 _PREFIX: Final = re.compile(r"^0000-00-00 00:00:00,000 \| ")
 _SHORTEST: Final = 8
 _MOST: Final = 2_000
+_MOST_CHARACTERS: Final = 200_000
+_LETTER: Final = re.compile("[A-Za-z]")
 _NOT_OURS: Final = ("localcloud", "asyncio")
 
 
@@ -114,8 +116,8 @@ class Output(logging.Handler):
 def _words_of(stored: str) -> Iterator[str]:
     """Lines of a text that could not be said by accident: of several words, or an address."""
     text = json.loads(stored) if stored[:1] == '"' and stored[-1:] == '"' and '","' not in stored else stored
-    for line in str(text).splitlines()[:20]:
-        if len(line) >= _SHORTEST and re.search(r"[A-Za-z]\S*\s\S", line):
+    for line in str(text)[:_MOST_CHARACTERS].splitlines()[:20]:
+        if len(line) >= _SHORTEST and any(_LETTER.search(word) for word in line.split()[:-1]):
             yield line
 
 

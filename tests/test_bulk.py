@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +17,11 @@ from hypothesis import strategies as st
 
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
+from microdecisions.pages import StopFlag
+from microdecisions.session import open_session
+from microdecisions.settings import LoginSettings
+from microdecisions.settings import load as load_settings
+from tap_salesforce_temporal.reading.bulk import BulkReader
 from tap_salesforce_temporal.reading.cells import rows_of
 from tests.conftest import NOW
 from tests.harness import Json, TapRun, config_for
@@ -140,9 +146,39 @@ def test_auto_reads_little_by_rest_and_much_by_bulk(serve: Serve, empty_org: Pat
     assert sources(again) <= {"rest"}
 
 
+class Left(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+
+
+def test_results_that_are_left_in_the_middle_leave_no_job_and_no_word(
+    serve: Serve, empty_org: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Org.open(empty_org) as org:
+        load(empty_org, "CaseHistory", [case_change(org, n, NOW - timedelta(days=1)) for n in range(1, 3_001)])
+    server = serve(empty_org)
+    with open_session(load_settings(LoginSettings, config_for(server.url, empty_org))) as session:
+        reader = BulkReader(session, 5_000, StopFlag(), lambda _: None, logging.getLogger("test"))
+        pages = reader.pages("SELECT Id FROM CaseHistory", Left)
+        assert len(next(pages).rows) == 2_000
+        said: list[object] = []
+        monkeypatch.setattr("sys.unraisablehook", said.append)  # the interpreter's last word, on standard error
+        pages.close()
+        assert not said
+    assert kinds(server)["bulk_create"] == kinds(server)["bulk_delete"] == 1
+
+
 class Cells(msgspec.Struct):
     one: str | None = msgspec.field(name="One")
     two: str | None = msgspec.field(name="Two", default=None)
+
+
+class Parent(msgspec.Struct):
+    name: str = msgspec.field(name="Name")
+
+
+class Child(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    parent: Parent = msgspec.field(name="Parent")
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -180,3 +216,16 @@ def test_what_is_no_result_set_is_told_without_its_values(body: bytes, says: str
     with pytest.raises(ValueError, match=says) as caught:
         list(rows_of(io.BytesIO(body), Cells))
     assert '"x' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "says"),
+    [
+        (Left, b'"Id"\n"x"\n""\n', "column Id is empty"),
+        (Child, b'"Id","Parent.Name"\n"x",""\n', "Parent"),
+        (Child, b'"Id","Parent.Name"\n"","x"\n', "Id"),
+    ],
+)
+def test_a_row_without_what_every_row_has_is_told(kind: type[Left | Child], body: bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        list(rows_of(io.BytesIO(body), kind))

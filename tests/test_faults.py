@@ -197,7 +197,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("ceiling", ["quota_percent_run", "quota_percent_total", "theirs"])
+@pytest.mark.parametrize("ceiling", ["quota_percent_run", "theirs"])
 def test_a_quota_that_ends_while_windows_are_read_side_by_side_is_not_passed(
     ceiling: str, serve: Serve, windows: Path
 ) -> None:
@@ -221,6 +221,25 @@ def test_a_quota_that_ends_while_windows_are_read_side_by_side_is_not_passed(
         if thread.name == THREAD_NAME:
             thread.join(10)
             assert not thread.is_alive()
+
+
+def test_a_quota_for_less_than_all_windows_at_once_still_completes_some_in_each_run(
+    serve: Serve, windows: Path
+) -> None:
+    server = serve(windows)
+    config = config_for(server.url, windows, api_type="rest", max_concurrent_requests=8, quota_percent_total=10)
+    allowed = WINDOW_CALLS + 8  # a window of 20 pages is cut; of several side by side none would be complete
+    loader = Loader()
+    for _ in range(3 * WINDOWS):
+        server.control(latency_ms=10, quota={"max": 10 * allowed, "used": 0})
+        before = loader.state
+        run = loader.load(run_here(config, "case_history", state=before))
+        if run.code == 0:
+            break
+        assert run.code == 3, run.log
+        assert loader.state != before
+    assert run.code == 0, run.log
+    assert len(loader.tables["case_history"]) == WINDOWS * (WINDOW_CALLS - 1) * PAGE
 
 
 @pytest.mark.parametrize(

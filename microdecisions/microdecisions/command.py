@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +18,7 @@ from singer_sdk.exceptions import MappingError
 from microdecisions import redaction
 from microdecisions.errors import InterruptedRunError, MicroDecisionError
 from microdecisions.redaction import redact
+from microdecisions.temporary import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["on_signal", "run_plugin"]
 
 _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
 
 
@@ -77,12 +81,22 @@ def _unexpected(error: Exception) -> tuple[str, int]:
         return f"File {error.filename} cannot be read: {error.strerror}.", _EXIT_CONFIGURATION
     if isinstance(error, FileNotFoundError):
         return str(error), _EXIT_CONFIGURATION
+    if (full := _full_disk(error)) is not None:
+        return full, _EXIT_ERROR
     if isinstance(error, MappingError):  # names streams and expressions of the config, never a value
         return f"A stream map cannot be used: {error}", _EXIT_CONFIGURATION
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.name}, line {frame.lineno}"
     sentence = f"Internal error: {type(error).__name__} in {place}. State is kept; please report it with a DEBUG log."
     return sentence, _EXIT_ERROR
+
+
+def _full_disk(error: Exception) -> str | None:
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"The output cannot be written: {error.strerror}."
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return str(no_room(None))
+    return None
 
 
 def on_signal(stop: StopFlag, writer: PageWriter, signum: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from microdecisions.errors import QuotaCeilingError
 
-__all__ = ["LimitInfo", "Usage", "check_ceilings", "parse_limit_info"]
+__all__ = ["LimitInfo", "Usage", "calls_left", "check_ceilings", "parse_limit_info"]
 
 _ORG = re.compile(r"(?:^|[^-\w])api-usage=([0-9]{1,12})/([0-9]{1,12})")
 _APP = re.compile(r"per-app-api-usage=([0-9]{1,12})/([0-9]{1,12})\(appName=([^)]*)\)")
@@ -88,3 +88,23 @@ def check_ceilings(usage: Usage, percent_total: int | None, percent_run: int | N
             f"This run has made {usage.calls:,} API calls of the org's {limits.maximum:,} in 24 hours, and "
             f"`quota_percent_run` allows {percent_run} %: {kept}."
         )
+
+
+def calls_left(usage: Usage, percent_total: int | None, percent_run: int | None) -> int | None:
+    """API calls until a ceiling is reached, the org's own included; None when none is known.
+
+    Args:
+        usage: as for `check_ceilings`.
+        percent_total: as for `check_ceilings`.
+        percent_run: as for `check_ceilings`.
+    """
+    limits = usage.limits
+    if limits is None or not limits.maximum:
+        return None
+    total = 100 if percent_total is None else percent_total
+    left = [limits.maximum * total // 100 - limits.used]
+    if limits.app_maximum:
+        left.append(limits.app_maximum * total // 100 - limits.app_used)
+    if percent_run is not None:
+        left.append(limits.maximum * percent_run // 100 - usage.calls)
+    return max(0, min(left))

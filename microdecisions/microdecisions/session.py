@@ -11,7 +11,7 @@ import msgspec
 
 from microdecisions.answers import Verdict, answer_error, judge, read_problem, where
 from microdecisions.errors import LoginError, SalesforceError, UnreachableError
-from microdecisions.limits import LimitInfo, Usage, check_ceilings, parse_limit_info
+from microdecisions.limits import LimitInfo, Usage, calls_left, check_ceilings, parse_limit_info
 from microdecisions.login import LoginAnswer, LoginRequest, Token, passing_problem
 from microdecisions.logins import login_of
 from microdecisions.retries import (
@@ -163,6 +163,11 @@ class SalesforceSession:
     def usage(self) -> Usage:
         """What was spent so far."""
         return self._usage
+
+    def calls_left(self) -> int | None:
+        """API calls until a ceiling is reached, the org's own or one of the settings; None when none is known."""
+        settings = self._settings
+        return calls_left(self._usage, settings.quota_percent_total, settings.quota_percent_run)
 
     def server_time(self) -> datetime:
         """Salesforce's own time, aware UTC: the `Date` of the last good answer, and what has passed since.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,11 +17,12 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
 
-from microdecisions.errors import CertificateError, MicroDecisionError
+from microdecisions.errors import CertificateError
 from microdecisions.settings import is_loopback
+from microdecisions.temporary import no_room
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from requests.structures import CaseInsensitiveDict
 
@@ -194,18 +196,24 @@ def _body(raw: Any, into: IO[bytes] | None) -> bytes:
     if into is None:
         read: bytes = raw.read(decode_content=True)
         return read
-    into.seek(0)
-    into.truncate()
+    with _disk():
+        into.seek(0)
+        into.truncate()
     for part in raw.stream(_PART_BYTES, decode_content=True):
-        try:
+        with _disk():
             into.write(part)
-        except OSError as error:  # not to be taken for a fault of the network
-            raise MicroDecisionError(
-                f"A large answer cannot be kept on this machine's disk ({error.strerror}): make room in the folder for "
-                "temporary files, or let TMPDIR name another."
-            ) from None
-    into.seek(0)
+    with _disk():
+        into.seek(0)  # writes what is still in the buffer
     return b""
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Tell a fault of the disk from one of the network."""
+    try:
+        yield
+    except OSError as error:
+        raise no_room(error.strerror) from None
 
 
 # In this order: urllib3 counts a refused connection among the connection timeouts.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -98,7 +98,7 @@ def converter(data_type: str | None) -> Callable[[RawValue], str | None]:
     return canonical_text
 
 
-def _canonical_json(value: RawValue) -> str | None:
+def _canonical_json(value: Any) -> str | None:
     """A value whose kind JSON tells: null, a boolean, a number."""
     if value is None:
         return None
@@ -106,6 +106,8 @@ def _canonical_json(value: RawValue) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if not isinstance(value, str):  # a compound value, such as an address: documented nowhere, and no reason to stop
+        return msgspec.json.encode(value, order="sorted").decode()
     try:
         return canonical_number(value)
     except ValueError:

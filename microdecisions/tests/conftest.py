@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from rotating import FIRST, Rotating
 
 from microdecisions.redaction import known_secrets
 from microdecisions.retries import Clocks
@@ -21,6 +22,7 @@ from microdecisions.settings import LoginSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ORG_ID = "00Dxx0000001gPLEAY"
 USER_ID = "005xx000001SwiUAAS"
@@ -209,3 +211,24 @@ def connect(org: FakeOrg, clock: FakeClock, pem: str) -> Iterator[Callable[..., 
     yield open_one
     for session in opened:
         session.close()
+
+
+@pytest.fixture
+def service(org: Any) -> Rotating:
+    return Rotating(org)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def refresher(connect: Any, org: Any, service: Rotating, path: Path) -> Callable[..., Any]:
+    """Open a session that logs in by refresh token, with the file unless told otherwise."""
+
+    def open_one(**changes: Any) -> Any:
+        config = {"refresh_token": FIRST, "refresh_token_path": str(path), **changes}
+        return connect(auth_flow="refresh_token", private_key=None, username=None, **config)
+
+    return open_one

@@ -3,94 +3,22 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
-import os
-import signal
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rotating import FIRST, Rotating, kept
 
 from microdecisions.errors import (
-    ConfigurationError,
-    InterruptedRunError,
     LoginError,
-    MicroDecisionError,
-    SalesforceError,
     UnreachableError,
 )
-from microdecisions.token_file import KeptToken, TokenFile, choose, rotated
-
-FIRST = "5Aep861First.Token"
-
-
-class Rotating:
-    """A token service whose refresh tokens are good for one use, and which ends them all when one comes back."""
-
-    def __init__(self, org: Any) -> None:
-        self.org = org
-        self.valid: str | None = FIRST
-        self.made = 0
-        self.spent: set[str] = set()
-        self.reused = 0
-        self.before: list[Callable[[], Any]] = []
-        org.token_answer = self.answer
-
-    def answer(self, call: Any) -> Any:
-        sent = call.form["refresh_token"]
-        if sent != self.valid:
-            self.reused += sent in self.spent
-            self.valid = None if sent in self.spent else self.valid
-            return self.org.reply.json(
-                {"error": "invalid_grant", "error_description": "expired access/refresh token"}, 400
-            )
-        odd = self.before.pop(0)() if self.before else None
-        if odd is not None and odd != "lost":
-            return odd
-        self.spent.add(sent)
-        self.made += 1
-        self.valid = f"5Aep861Successor.{self.made}"
-        if odd == "lost":
-            return None
-        self.org.issued.append(f"00Dxx0000001gPL!Issued.{self.made}")
-        return self.org.token_reply(self.org.issued[-1], refresh_token=self.valid)
-
-    def busy(self) -> Any:
-        text = "token request is already being processed"
-        return self.org.reply.json({"error": "invalid_grant", "error_description": text}, 400)
-
-
-@pytest.fixture
-def service(org: Any) -> Rotating:
-    return Rotating(org)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kept"
-
-
-@pytest.fixture
-def refresher(connect: Any, org: Any, service: Rotating, path: Path) -> Callable[..., Any]:
-    """Open a session that logs in by refresh token, with the file unless told otherwise."""
-
-    def open_one(**changes: Any) -> Any:
-        config = {"refresh_token": FIRST, "refresh_token_path": str(path), **changes}
-        return connect(auth_flow="refresh_token", private_key=None, username=None, **config)
-
-    return open_one
-
-
-def kept(path: Path) -> str:
-    token: str = json.loads(path.read_text())["refresh_token"]
-    return token
-
+from microdecisions.token_file import choose, rotated
 
 # --- without a file ---
 
@@ -269,139 +197,6 @@ def test_threads_of_one_run_share_one_renewal(org: Any, service: Rotating, refre
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: session.get_json("limits"), range(8)))
     assert service.made == 2
-
-
-# --- what goes wrong ---
-
-
-def test_a_token_at_work_is_tried_again_for_a_while(org: Any, service: Rotating, refresher: Any, clock: Any) -> None:
-    service.before = [service.busy, service.busy]
-    refresher().get_json("limits")
-    assert clock.slept == pytest.approx(0.5 + 1)
-    service.before = [service.busy] * 9
-    with pytest.raises(SalesforceError, match="share one `refresh_token_path`") as caught:
-        refresher().get_json("limits")
-    assert caught.value.exit_code == 1
-    assert len(org.token_calls) == 3 + 6
-    service.before = []
-    refresher().get_json("limits")
-    assert not service.reused
-
-
-def test_an_answer_that_is_lost_is_told_for_what_it_is(service: Rotating, refresher: Any, path: Path) -> None:
-    service.before = [lambda: "lost"]
-    for _ in range(2):  # the next run knows it too
-        with pytest.raises(LoginError, match=r"An earlier renewal was broken off .* may be lost"):
-            refresher().get_json("limits")
-    service.valid = "5Aep861New.Authorisation"
-    refresher(refresh_token="5Aep861New.Authorisation").get_json("limits")
-    assert kept(path) == service.valid
-
-
-def test_an_unavailable_service_costs_no_token(org: Any, service: Rotating, refresher: Any) -> None:
-    service.before = [lambda: org.reply(503, b"busy"), lambda: org.reply(500, b"")]
-    refresher().get_json("limits")
-    refresher().get_json("limits")
-    assert not service.reused
-
-
-def test_a_file_that_cannot_be_written_is_found_before_the_token_is_sent(org: Any, refresher: Any, path: Path) -> None:
-    (path.parent / "kept.part").mkdir()
-    with pytest.raises(ConfigurationError, match="`refresh_token_path` names cannot be written"):
-        refresher().get_json("limits")
-    assert not org.token_calls
-
-
-def test_a_token_that_cannot_be_kept_ends_the_run_before_it_reads(
-    org: Any, service: Rotating, refresher: Any, path: Path
-) -> None:
-    service.before = [(path.parent / "kept.part").mkdir]
-    with pytest.raises(
-        ConfigurationError, match=r"cannot be written .* had already replaced .* authorise the app again"
-    ):
-        refresher().get_json("limits")
-    assert not org.calls
-
-
-def test_a_lock_that_is_never_let_go_ends_the_run(refresher: Any, path: Path, clock: Any, org: Any) -> None:
-    with (path.parent / "kept.lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(MicroDecisionError, match="Another run has been renewing its session") as caught:
-            refresher().get_json("limits")
-        assert caught.value.exit_code == 1
-        assert 290 < clock.slept < 310
-        stop = threading.Event()
-        clock.on_sleep = stop.set
-        with pytest.raises(InterruptedRunError):
-            refresher(stop=stop).get_json("limits")
-    assert not org.token_calls
-    refresher().get_json("limits")
-
-
-def test_waiting_ends_when_the_other_run_lets_go(service: Rotating, refresher: Any, path: Path, clock: Any) -> None:
-    other = os.open(path.parent / "kept.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    held = [other]
-    clock.on_sleep = lambda: os.close(held.pop()) if held and clock.slept > 3 else None
-    refresher().get_json("limits")
-    assert 3 < clock.slept < 4
-
-
-def test_a_lock_that_cannot_be_made_is_named(refresher: Any, path: Path, org: Any) -> None:
-    (path.parent / "kept.lock").mkdir()
-    with pytest.raises(ConfigurationError, match="lock beside the file that `refresh_token_path` names"):
-        refresher().get_json("limits")
-    assert not org.token_calls
-
-
-@pytest.fixture
-def interrupting() -> Iterator[Callable[[], None]]:
-    """Signal the main thread, whose handler raises as a plugin's does."""
-
-    def interrupt(*_: object) -> None:
-        raise InterruptedRunError(" by SIGUSR1")
-
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    yield lambda: os.kill(os.getpid(), signal.SIGUSR1)
-    signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_signal_in_the_middle_of_a_rotation_loses_nothing(
-    service: Rotating, refresher: Any, path: Path, interrupting: Callable[[], None]
-) -> None:
-    service.before = [interrupting]
-    with pytest.raises(InterruptedRunError):
-        refresher().get_json("limits")
-    assert kept(path) == service.valid == "5Aep861Successor.1"
-    refresher().get_json("limits")
-    assert not service.reused
-
-
-def test_what_a_killed_run_had_written_but_not_put_in_place_is_used(
-    service: Rotating, refresher: Any, path: Path
-) -> None:
-    refresher().get_json("limits")
-    now = KeptToken(**{**json.loads(path.read_text()), "replaced": tuple(json.loads(path.read_text())["replaced"])})
-    service.valid = "5Aep861Half.Way"
-    part = path.parent / "kept.part"
-    TokenFile(str(part), "a-consumer-key").write(rotated(now, "5Aep861Half.Way", FIRST))
-    refresher().get_json("limits")
-    assert kept(path) == service.valid == "5Aep861Successor.2"
-    assert not part.exists()
-    assert not service.reused
-
-
-@pytest.mark.parametrize("content", ['{"refresh_token": "5Aep861Ha', "", '{"refresh_token": "5Aep861Unrelated"}'])
-def test_what_a_killed_run_had_begun_to_write_is_thrown_away(
-    content: str, service: Rotating, refresher: Any, path: Path
-) -> None:
-    refresher().get_json("limits")
-    part = path.parent / "kept.part"
-    part.touch(mode=0o600)
-    part.write_text(content)
-    refresher().get_json("limits")
-    assert not part.exists()
-    assert not service.reused
 
 
 # --- the rules, without files ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from microdecisions.errors import (
     InterruptedRunError,
     LocatorExpiredError,
     LoginError,
+    MicroDecisionError,
     QueryTimeoutError,
     QuotaCeilingError,
     SalesforceError,
@@ -110,6 +112,22 @@ def test_hanging_up_and_truncated_bodies_are_tried_again(org: Any, connect: Any)
     whole = org.reply.json({"rows": list(range(1000))})
     org.script(None, org.reply(200, whole.body, cut=100), org.reply(200, whole.body, cut=0), whole)
     assert len(connect().get_json("queryAll")["rows"]) == 1000
+
+
+def test_a_file_that_takes_no_more_is_a_fault_of_the_disk_and_not_tried_again(org: Any, connect: Any) -> None:
+    class Buffered(io.BytesIO):
+        """What a file does whose buffer takes a little, and whose disk takes nothing."""
+
+        def seek(self, place: int, whence: int = 0, /) -> int:
+            if self.getvalue():
+                raise OSError(28, "No space left on device")
+            return super().seek(place, whence)
+
+    org.script(org.reply.json({"ok": 1}))
+    session = connect()
+    with pytest.raises(MicroDecisionError, match="No space left on device"):
+        session.download("sobjects/EventLogFile/x/LogFile", Buffered())
+    assert session.usage.calls == 1
 
 
 def test_damaged_compression_is_tried_again(org: Any, connect: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from microdecisions.answers import Problem, Verdict, judge, read_problem, where
 from microdecisions.errors import QuotaCeilingError
-from microdecisions.limits import LimitInfo, Usage, check_ceilings, parse_limit_info
+from microdecisions.limits import LimitInfo, Usage, calls_left, check_ceilings, parse_limit_info
 from microdecisions.retries import RetryPolicy, parse_http_date, parse_retry_after
 
 NOW = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
@@ -79,6 +79,34 @@ def test_the_ceiling_is_reached_exactly_at_its_share(used: int, maximum: int, pe
 def test_no_ceiling_without_a_setting_or_before_the_first_header() -> None:
     check_ceilings(Usage(calls=9), 1, 1)
     check_ceilings(Usage(calls=9, limits=LimitInfo(used=9, maximum=9)), None, None)
+
+
+@given(
+    used=st.integers(0, 300),
+    spent=st.integers(0, 300),
+    maximum=st.integers(1, 200),
+    total=st.none() | st.integers(1, 100),
+    run=st.none() | st.integers(1, 100),
+)
+def test_so_many_calls_may_be_made_as_are_left_and_about_one_more(
+    used: int, spent: int, maximum: int, total: int | None, run: int | None
+) -> None:
+    def after(calls: int) -> Usage:
+        return Usage(calls=spent + calls, limits=LimitInfo(used=used + calls, maximum=maximum))
+
+    left = calls_left(after(0), total, run)
+    assert left is not None
+    if left:
+        check_ceilings(after(left - 1), total, run)
+    if total is not None or run is not None:
+        with pytest.raises(QuotaCeilingError):
+            check_ceilings(after(max(left + 1, maximum)), total, run)
+
+
+def test_how_many_calls_are_left_is_unknown_without_a_limit() -> None:
+    assert calls_left(Usage(calls=9), 50, 50) is None
+    assert calls_left(Usage(limits=LimitInfo(used=4, maximum=9)), None, None) == 5
+    assert calls_left(Usage(limits=LimitInfo(used=4, maximum=9, app_used=2, app_maximum=3)), None, None) == 1
 
 
 @pytest.mark.parametrize(

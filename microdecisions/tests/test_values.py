@@ -116,6 +116,12 @@ def test_a_json_number_beyond_reason_stays_verbatim() -> None:
     assert values.canonical(_decoded("1.5E-500"), None) == "1.5E-500"
 
 
+def test_a_compound_value_is_its_json() -> None:
+    address = _decoded('{"street": "x", "city": null}')
+    assert values.canonical(address, "Address") == '{"city":null,"street":"x"}'
+    assert values.canonical_all([address, "x"], ["Address", "Text"]) == ['{"city":null,"street":"x"}', "x"]
+
+
 @LAW
 @given(st.text(min_size=1, max_size=255), st.sampled_from(TEXTUAL))
 def test_text_stays_verbatim(text: str, data_type: str | None) -> None:

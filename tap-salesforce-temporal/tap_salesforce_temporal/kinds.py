@@ -18,8 +18,8 @@ from tap_salesforce_temporal.normalisers import ActivityChanges, FieldChanges, L
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from microdecisions.actors import Actor
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.normalisers import Normaliser, ToEvents
     from tap_salesforce_temporal.org import Org

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from microdecisions.actors import Actor, Actors
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actor, Actors
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.reading.rest import RestReader
     from tap_salesforce_temporal.sources import Narrowing, Source

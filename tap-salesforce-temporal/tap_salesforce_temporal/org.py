@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from contextlib import contextmanager
 from functools import cached_property
@@ -10,12 +9,13 @@ from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
+from microdecisions.actors import Actors
 from microdecisions.describe import SalesforceMetadata
 from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
 from microdecisions.ids import to_18
 from microdecisions.session import open_session
+from microdecisions.temporary import temporary_file
 from tap_salesforce_temporal import sources
-from tap_salesforce_temporal.actors import Actors
 from tap_salesforce_temporal.composite import MOST_PARTS
 from tap_salesforce_temporal.describing import describe_together
 from tap_salesforce_temporal.reading.bulk import BulkReader
@@ -115,7 +115,7 @@ class Org:
 
         A file of a day may hold gigabytes: it waits on disk. A connection that breaks off costs a repeat and no row.
         """
-        with tempfile.TemporaryFile() as content:
+        with temporary_file() as content:
             self.session.download(f"sobjects/EventLogFile/{to_18(file_id)}/LogFile", content, {"Accept": "*/*"})
             yield content
 

@@ -30,7 +30,7 @@ class TapSettings(RunSettings, frozen=True, kw_only=True):
         Meta(
             title="Start date",
             description="Read what Salesforce recorded at or after this instant, such as `2024-01-31T00:00:00Z` or "
-            "`2024-01-31`; everything when absent. A stored bookmark goes before it.",
+            "`2024-01-31`; everything when absent. A later bookmark goes before it.",
             extra_json_schema=_DateTime,
         ),
     ] = None
@@ -54,7 +54,7 @@ class TapSettings(RunSettings, frozen=True, kw_only=True):
         int,
         Meta(
             title="Bulk page size",
-            description="Rows of one set of Bulk results; more need more memory and fewer API calls.",
+            description="Rows of one set of Bulk results; more need fewer API calls and more room for temporary files.",
             ge=1_000,
             le=250_000,
         ),

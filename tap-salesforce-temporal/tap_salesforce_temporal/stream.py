@@ -203,13 +203,15 @@ class HistoryStream(PageStream):
         org, settings = self._run.org, self._run.settings
         planner = Planner(target_rows=REST.target_rows, most_rows=REST.most_rows, first_width=width)
         bulk = None if self.source.rest_only else org.bulk
-        choice = Choice(settings.api_type, org.reader, bulk, planner, self.name, self.logger)
+        left = org.session.calls_left
+        choice = Choice(settings.api_type, org.reader, bulk, planner, self.name, self.logger, left)
         if is_first and self.source.countable:
             self._expect(window, choice, planner)
         asking = None if is_first or self._activities is None else self._activities.statements
         windows = WindowReader(self.source, normaliser.row_type, choice, planner, self.logger, asking)
         lanes = windows.lanes(window.start, window.end)
-        return in_order(lanes, self._run.deadline, side_by_side=settings.max_concurrent_requests)
+        most = settings.max_concurrent_requests
+        return in_order(lanes, self._run.deadline, side_by_side=lambda: choice.lanes(most))
 
     def _news(
         self,

@@ -83,7 +83,8 @@ class TapSalesforceTemporal(MicroDecisionTap[TapSettings]):
                 "`allow_org_change` to go on from these bookmarks in this org."
             )
         if others:
-            self.logger.warning("The state of the org %s is taken over for %s.", *set(others.values()), org.org_id)
+            named = ", ".join(sorted(set(others.values())))
+            self.logger.warning("The state of the org %s is taken over for %s.", named, org.org_id)
             bookmarks.adopt(self.state, org.org_id)
         bookmarks.migrate(self.state)
         for stream in self._gone():

@@ -88,8 +88,15 @@ class Planner:
         wanted = self._target_rows * seconds / rows if rows else seconds * 16
         return timedelta(seconds=min(int(wanted) + 1, 4_000_000_000))
 
-    def cut(self, window: Window, rows: int) -> list[Window]:
-        """Cut a window of which Salesforce counts `rows` rows; one part when it may be read as it is."""
-        if rows <= self._most_rows:
+    def cut(self, window: Window, rows: int, most_rows: int | None = None) -> list[Window]:
+        """Cut a window of which Salesforce counts `rows` rows; one part when it may be read as it is.
+
+        Args:
+            window: The window.
+            rows: Its rows.
+            most_rows: Rows that a window may have now, where that is less than otherwise.
+        """
+        most = self._most_rows if most_rows is None else min(most_rows, self._most_rows)
+        if rows <= most:
             return [window]
-        return window.parts(-(-rows // self._target_rows))
+        return window.parts(-(-rows // min(most, self._target_rows)))

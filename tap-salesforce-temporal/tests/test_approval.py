@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from microdecisions import values
+from microdecisions.actors import Actor
 from microdecisions.event import MicroDecisionEvent
-from tap_salesforce_temporal.actors import Actor
 from tap_salesforce_temporal.normalise import Extraction
 from tap_salesforce_temporal.normalise.approval import ApprovalStepRow, approval_decisions
 from tap_salesforce_temporal.reading.rest import QueryPage

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions import values
+from microdecisions.actors import Actor
 from microdecisions.event import MicroDecisionEvent
-from tap_salesforce_temporal.actors import Actor
 from tap_salesforce_temporal.normalise import (
     Extraction,
     activity,

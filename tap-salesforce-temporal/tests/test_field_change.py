@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions import values
+from microdecisions.actors import Actor
 from microdecisions.event import SCHEMA_VERSION
-from tap_salesforce_temporal.actors import Actor
 from tap_salesforce_temporal.normalise import Extraction
 from tap_salesforce_temporal.normalise.field_change import (
     OPPORTUNITY_HISTORY_FIELDS,

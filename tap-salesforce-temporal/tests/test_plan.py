@@ -110,7 +110,7 @@ def _read(
     choice = Choice("rest", cast("RestReader", reader), None, planner, "account_history", LOG)
     planner.aim(target_rows=target, most_rows=2 * target)
     windows = WindowReader(_source(mutable=mutable), Row, choice, planner, LOG)
-    return in_order(windows.lanes(BEGIN, BEGIN + SECOND * seconds), StopFlag(), side_by_side=side_by_side)
+    return in_order(windows.lanes(BEGIN, BEGIN + SECOND * seconds), StopFlag(), side_by_side=lambda: side_by_side)
 
 
 def _delivered(items: Iterator[Item]) -> tuple[list[Row], list[Window]]:

@@ -42,13 +42,16 @@ def ahead_of(items: Iterator[T]) -> Iterator[T]:
 @pytest.mark.parametrize("most_bytes", [1, 2_000, 1_000_000])
 def test_items_come_in_order(side_by_side: int, most_bytes: int) -> None:
     lanes = (iter([(lane, number) for number in range(lane % 7)]) for lane in range(40))
-    items = in_order(lanes, StopFlag(), side_by_side=side_by_side, most_bytes=most_bytes)
+    items = in_order(lanes, StopFlag(), side_by_side=lambda: side_by_side, most_bytes=most_bytes)
     assert list(items) == [(lane, number) for lane in range(40) for number in range(lane % 7)]
 
 
 def test_lanes_without_items_and_items_that_are_none_are_no_end() -> None:
     assert list(in_order(iter([]), StopFlag())) == []
-    assert list(in_order(iter([iter([]), iter([None, None]), iter([])]), StopFlag(), side_by_side=3)) == [None, None]
+    assert list(in_order(iter([iter([]), iter([None, None]), iter([])]), StopFlag(), side_by_side=lambda: 3)) == [
+        None,
+        None,
+    ]
 
 
 def test_lanes_run_side_by_side_up_to_the_number_allowed() -> None:
@@ -59,7 +62,7 @@ def test_lanes_run_side_by_side_up_to_the_number_allowed() -> None:
         together.wait()  # only three that run at once come through here
         yield name, "ends"
 
-    items = list(in_order((lane(name) for name in range(6)), StopFlag(), side_by_side=3))
+    items = list(in_order((lane(name) for name in range(6)), StopFlag(), side_by_side=lambda: 3))
     assert items == [(name, word) for name in range(6) for word in ("begins", "ends")]
 
 
@@ -75,7 +78,7 @@ def test_a_lane_begins_only_when_the_one_before_has_told_something() -> None:
         told.append("second is planned")
         yield iter([2])
 
-    assert list(in_order(lanes(), StopFlag(), side_by_side=5)) == [1, 2]
+    assert list(in_order(lanes(), StopFlag(), side_by_side=lambda: 5)) == [1, 2]
     assert told == ["first", "second is planned"]
 
 
@@ -94,7 +97,7 @@ def test_a_later_lane_never_takes_the_room_of_the_one_whose_turn_it_is() -> None
                 later_is_full.set()
             yield Sized(2, number)
 
-    items = in_order(iter([first(), later()]), StopFlag(), side_by_side=2, most_bytes=1_000)
+    items = in_order(iter([first(), later()]), StopFlag(), side_by_side=lambda: 2, most_bytes=1_000)
     assert [(item.lane, item.number) for item in items] == [(1, 0), *((1, n) for n in range(10))] + [
         (2, n) for n in range(10)
     ]

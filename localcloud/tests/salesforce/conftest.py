@@ -17,8 +17,10 @@ from typing import Any, Self
 import jwt
 import pytest
 import requests
+from acting import Notes, Records
 
 from localcloud.clock import OrgClock
+from localcloud.salesforce.actions import Actions
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.queries import Queries
 from localcloud.salesforce.server import Running, serve_in_thread
@@ -313,3 +315,29 @@ def shared_client(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         Client(server) as client,
     ):
         yield client
+
+
+@pytest.fixture
+def bus() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def actions(own_org: Org, bus: Notes) -> Actions:
+    return Actions(own_org, bus, truth=own_org.path / "truth.jsonl")
+
+
+@pytest.fixture
+def records(own_org: Org) -> Iterator[Records]:
+    """The records of a statement, deleted ones too."""
+    with Org.open(own_org.path, clock=own_org.clock) as reader:
+        queries = Queries(reader)
+
+        def run(statement: str) -> list[dict[str, Any]]:
+            page = queries.run(statement, reader.schema, 60.0, all_rows=True)
+            found: list[dict[str, Any]] = json.loads(page.body, parse_float=Decimal)["records"]
+            for record in found:
+                record.pop("attributes")
+            return found
+
+        yield run

@@ -18,8 +18,8 @@ from tap_salesforce_temporal.normalise.common import decided, facts, record_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.actors import Actor
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
 __all__ = ["ActivityRow", "activities"]

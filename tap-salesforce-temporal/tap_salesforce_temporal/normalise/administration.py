@@ -14,8 +14,8 @@ from tap_salesforce_temporal.normalise.common import UNKNOWN, decided, facts, id
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from microdecisions.actors import Actor
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.sources import Source
     from tap_salesforce_temporal.windows import Window

@@ -18,7 +18,7 @@ from tap_salesforce_temporal.normalise.field_change import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tap_salesforce_temporal.actors import Actor
+    from microdecisions.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
 __all__ = ["ActivityHistoryRow", "ArchiveRow", "activity_changes", "archived_changes"]
@@ -184,7 +184,7 @@ def _change(
 ) -> MicroDecisionEvent:
     field, old, new = change
     if old is None and new is None and not is_pseudo_field(field):
-        context.metadata = NOT_RECORDED
+        context.metadata = dict(NOT_RECORDED)
     return MicroDecisionEvent(
         event_id,
         "field_change",

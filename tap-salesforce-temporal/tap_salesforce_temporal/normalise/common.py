@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, Unpack
 
+from microdecisions.actors import Actor
 from microdecisions.event import MicroDecisionEvent
 from microdecisions.ids import to_18
-from tap_salesforce_temporal.actors import Actor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from microdecisions.ids import all_to_18, to_18
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_salesforce_temporal.actors import Actor
+    from microdecisions.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
     from tap_salesforce_temporal.sources import Source
 
@@ -93,7 +93,7 @@ def field_changes(
     contexts = list(map(EventContext, repeat(source.sobject), row_ids, repeat(extraction.source), data_types))
     for context, field, old, new in zip(contexts, fields, old_values, new_values, strict=True):
         if old is None and new is None and not is_pseudo_field(field):
-            context.metadata = NOT_RECORDED
+            context.metadata = dict(NOT_RECORDED)  # whoever changes an event changes no other
     prefix = f"{extraction.org_id}:{source.sobject}:"
     # Column by column: a loop over the rows with a call for each cell takes twice as long.
     return list(

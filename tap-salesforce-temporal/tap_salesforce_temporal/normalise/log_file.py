@@ -21,8 +21,8 @@ from tap_salesforce_temporal.normalise.common import decided, facts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from microdecisions.actors import Actor
     from microdecisions.event import MicroDecisionEvent
-    from tap_salesforce_temporal.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
 __all__ = ["LogFileRow", "lines_of", "logged", "user_of"]

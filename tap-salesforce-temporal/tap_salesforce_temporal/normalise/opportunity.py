@@ -22,7 +22,7 @@ from microdecisions.ids import field_event_id, to_18
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from tap_salesforce_temporal.actors import Actor
+    from microdecisions.actors import Actor
     from tap_salesforce_temporal.normalise import Extraction
 
 __all__ = ["COLUMNS", "OpportunityRow", "Snapshot", "by_opportunity", "in_order", "opportunity_changes"]

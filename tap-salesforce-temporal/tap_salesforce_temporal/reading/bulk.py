@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import closing
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from microdecisions.errors import IncompleteReadError, MicroDecisionError, QueryTimeoutError, SalesforceError
+from microdecisions.temporary import temporary_file
 from tap_salesforce_temporal.reading.cells import rows_of
 from tap_salesforce_temporal.reading.rest import QueryPage
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from microdecisions.event import Source as Api
     from microdecisions.pages import StopFlag
@@ -25,7 +26,6 @@ __all__ = ["BulkReader", "JobFailedError", "NotForBulkError"]
 _FIRST_PAUSE: Final = 0.2  # seconds; doubled with each look
 _LONGEST_PAUSE: Final = 30.0
 _PAGE_ROWS: Final = 2_000  # rows made and written at once, as many as REST gives
-_SPOOLED_BYTES: Final = 1024 * 1024  # of a set of results; what is more waits on disk, whatever the size of a set
 _ROW_BYTES: Final = 512  # about what a row takes while it waits
 _STEP: Final = 0.1  # how soon a stop is noticed
 _TOO_LONG: Final = ("QUERY_TIMEOUT", "retried more than", "took too long", "timed out", "timeout")
@@ -77,7 +77,7 @@ class BulkReader:
         self._sleep = sleep
         self._log = log
 
-    def pages(self, statement: str, row_type: type[RowT]) -> Iterator[QueryPage[RowT]]:
+    def pages(self, statement: str, row_type: type[RowT]) -> Generator[QueryPage[RowT]]:
         """Run a statement and yield its sets of results; the job is deleted at the end, also when that comes early.
 
         Raises:
@@ -91,7 +91,7 @@ class BulkReader:
         try:
             job = self._finished(job)
             locator: str | None = None
-            with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as content:
+            with temporary_file() as content:
                 while True:
                     answer = self._set(job, locator, content)
                     yield from self._pages(job, answer, content, row_type)
@@ -151,15 +151,15 @@ class BulkReader:
         self, job: _Job, answer: Response, content: IO[bytes], row_type: type[RowT]
     ) -> Iterator[QueryPage[RowT]]:
         """The rows of one set of results, a page at a time: whole, they take many times the bytes they came in."""
-        rows, read = rows_of(content, row_type), 0
-        total = job.number_records_processed
-        while True:
-            page = self._next(rows)
-            if page or not read:
-                yield QueryPage(total=total, rows=page, size=len(page) * _ROW_BYTES)
-            read += len(page)
-            if len(page) < _PAGE_ROWS:
-                break
+        read, total = 0, job.number_records_processed
+        with closing(rows_of(content, row_type)) as rows:  # before the file is
+            while True:
+                page = self._next(rows)
+                if page or not read:
+                    yield QueryPage(total=total, rows=page, size=len(page) * _ROW_BYTES)
+                read += len(page)
+                if len(page) < _PAGE_ROWS:
+                    break
         said = answer.headers.get("Sforce-NumberOfRecords", "")
         if said.isdecimal() and int(said) != read:
             raise IncompleteReadError(

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 __all__ = ["rows_of"]
 
@@ -23,7 +23,7 @@ _PART_ROWS: Final = 500  # turned into columns together: a call for each row tak
 _Lines = list[list[str]]
 
 
-def rows_of(content: IO[bytes], row_type: type[RowT]) -> Iterator[RowT]:
+def rows_of(content: IO[bytes], row_type: type[RowT]) -> Generator[RowT]:
     """Read one result set, whose first line names the columns; rows are made as they are asked for.
 
     Args:
@@ -32,7 +32,8 @@ def rows_of(content: IO[bytes], row_type: type[RowT]) -> Iterator[RowT]:
             `ProcessInstance.TargetObjectId`.
 
     Raises:
-        ValueError: it is not such a document, or a row has not as many cells as there are columns.
+        ValueError: it is not such a document, a row has not as many cells as there are columns, or an empty one that
+            every row fills.
     """
     # newline="": a line break within a value stays as it is.
     text = io.TextIOWrapper(content, encoding="utf-8", newline="")
@@ -53,6 +54,8 @@ def rows_of(content: IO[bytes], row_type: type[RowT]) -> Iterator[RowT]:
             read += len(part)
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num} is not CSV: {error}") from None
+    except msgspec.ValidationError as error:  # names columns and types, never a value
+        raise ValueError(str(error)) from None
     finally:
         text.detach()  # else the file would be closed with it
 
@@ -65,9 +68,15 @@ def _flat(columns: Sequence[str], row_type: type[RowT]) -> Callable[[_Lines], It
     if missing:
         raise ValueError(f"the column {missing[0]} is missing")
     places = [place.get(field.encode_name) for field in fields]
+    filled = [
+        (columns[at], at) for at, field in zip(places, fields, strict=True) if at is not None and field.type is str
+    ]
 
     def make(lines: _Lines) -> Iterable[RowT]:
         cells = list(zip(*lines, strict=True))
+        for column, at in filled:
+            if "" in cells[at]:
+                raise ValueError(f"the column {column} is empty in a row")
         # A column that was not asked for is empty.
         given = [repeat(None, len(lines)) if at is None else [cell or None for cell in cells[at]] for at in places]
         return map(row_type, *given)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from tap_salesforce_temporal.reading.bulk import BulkReader, NotForBulkError
     from tap_salesforce_temporal.reading.rest import RestReader
-    from tap_salesforce_temporal.windows import Planner
+    from tap_salesforce_temporal.windows import Planner, Window
 
 __all__ = ["BULK", "BULK_FROM_ROWS", "REST", "ApiType", "Choice", "Size"]
 
@@ -46,6 +47,7 @@ class Choice:
         planner: Told how large windows should be.
         stream: For the log.
         log: For an operator.
+        calls_left: API calls until the run has to end; None when that is not known.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Choice:
         planner: Planner,
         stream: str,
         log: logging.Logger,
+        calls_left: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.rest = rest
         self._bulk = None if api_type == "rest" else bulk
         self._planner = planner
         self._stream = stream
         self._log = log
+        self._calls_left = calls_left
         self._by_bulk = False
         self._aim(by_bulk=api_type == "bulk2" and self._bulk is not None)
 
@@ -83,6 +87,27 @@ class Choice:
         if self._by_bulk and self._bulk is not None:
             return -(-rows // self._bulk.page_rows) + 6 * -(-rows // BULK.target_rows)
         return -(-rows // PAGE_ROWS) + rows // REST.target_rows
+
+    def lanes(self, most: int) -> int:
+        """How many windows may be read at once: no more than the API calls that are left complete, and one at least.
+
+        Windows that are begun together end together: where the calls run out, none of them would be complete.
+
+        Args:
+            most: As many as the user allows.
+        """
+        left = self._calls_left()
+        if left is None:
+            return most
+        return max(1, min(most, left // self.calls_for((BULK if self._by_bulk else REST).target_rows)))
+
+    def cut(self, window: Window, rows: int) -> list[Window]:
+        """What to read instead of a window of so many rows; itself alone when it may be read as it is.
+
+        Where few API calls are left, half of them are to complete a window: else no run would move the bookmark.
+        """
+        left = None if self._by_bulk else self._calls_left()
+        return self._planner.cut(window, rows, None if left is None else max(1, left // 2) * PAGE_ROWS)
 
     def refused(self, error: NotForBulkError) -> None:
         """Go on by REST."""

@@ -153,7 +153,7 @@ class WindowReader:
         self._planner.saw(window, total)  # the next lane is planned by it while this one is read
         if self._choice.counted(total):
             return [window]
-        parts = self._planner.cut(window, total) if self._source.by_window else []
+        parts = self._choice.cut(window, total) if self._source.by_window else []
         return parts if len(parts) > 1 else []
 
     def _after(self, error: _Mended, window: Window, tries: int) -> _Again:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import msgspec
 
 from microdecisions import soql, timestamps, values
 from microdecisions.errors import IncompleteReadError, SalesforceError
+from microdecisions.surrogates import without_lone_surrogates
 from tap_salesforce_temporal.reading.together import first_pages
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.sources import Source
 
 __all__ = ["QueryPage", "RestReader"]
-
-# Escapes in order, so that a backslash before `u` is never taken for the beginning of one: pairs, halves, all others.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
@@ -132,15 +126,10 @@ class RestReader:
             try:
                 page = decoder.decode(body)
             except msgspec.DecodeError:
-                page = decoder.decode(_without_lone_surrogates(body))
+                page = decoder.decode(without_lone_surrogates(body))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # The message of a DecodeError names a path and types, never a value.
             what = error if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
             raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {what}.") from None
         page.size = len(body)
         return page  # type: ignore[return-value]
-
-
-def _without_lone_surrogates(body: bytes) -> bytes:
-    """Write half a pair of surrogates, as a text cut in an emoji leaves it, as the replacement character."""
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], body)

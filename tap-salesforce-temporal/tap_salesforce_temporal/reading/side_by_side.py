@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from microdecisions.pages import StopFlag
 
@@ -103,7 +103,11 @@ class _Road:
 
 
 def in_order(
-    lanes: Iterator[Iterator[T]], stop: StopFlag, *, side_by_side: int = 1, most_bytes: int = MOST_BYTES
+    lanes: Iterator[Iterator[T]],
+    stop: StopFlag,
+    *,
+    side_by_side: Callable[[], int] = lambda: 1,
+    most_bytes: int = MOST_BYTES,
 ) -> Iterator[T]:
     """Yield the items of all lanes in order: all of the first, then all of the second, while the next ones run.
 
@@ -113,7 +117,7 @@ def in_order(
     Args:
         lanes: The iterators; the next one is asked for when the last one has given its first item.
         stop: Ends waits.
-        side_by_side: How many lanes run at once, at most.
+        side_by_side: Tells how many lanes may run at once, each time that another could begin.
         most_bytes: Bytes (items' `size`) that may wait for their turn.
 
     Raises:
@@ -124,7 +128,7 @@ def in_order(
     try:
         while True:
             with road.changed:
-                may_start = more and len(road.lanes) < side_by_side and all(lane.began for lane in road.lanes)
+                may_start = more and len(road.lanes) < side_by_side() and all(lane.began for lane in road.lanes)
             if may_start:
                 items = next(lanes, None)
                 more = items is not None

@@ -60,9 +60,13 @@ class GoAway(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Migration(msgspec.Struct, forbid_unknown_fields=True):
-    """A new stream, as when an org is moved; with `new_org` the org has another id afterwards."""
+    """A new stream, as when an org is moved; with `new_org` the org has another id afterwards.
+
+    `instance` is the name of the instance that holds it then, which the Organization row says.
+    """
 
     new_org: bool = False
+    instance: Annotated[str, msgspec.Meta(max_length=5)] | None = None
 
 
 class Setup(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,6 +153,10 @@ class PubSubController:
                 room.bus.reset_stream()
                 if asked.migrate.new_org:
                     self._new_org()
+                if asked.migrate.instance is not None:
+                    org = room.org
+                    with org.db:
+                        org.db.execute('UPDATE "Organization" SET "InstanceName" = ?', (asked.migrate.instance,))
         if asked.go_away is not None:
             self._server.go_away(asked.go_away.grace_seconds)
         room.bus.wake()

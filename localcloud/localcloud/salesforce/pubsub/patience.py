@@ -81,6 +81,16 @@ class Mailbox(Generic[Item]):
             self.cancelled = True
             self._condition.notify_all()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait."""
+        return bool(self._items)
+
+    def first(self) -> Item | None:
+        """The request that waits longest, if there is one."""
+        with self._condition:
+            return self._items.popleft() if self._items else None
+
     def take(self) -> list[Item]:
         """The requests that wait."""
         with self._condition:

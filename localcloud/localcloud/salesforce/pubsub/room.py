@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -90,10 +91,20 @@ class Room:
         self.port = 0
         self._streams = 0
         self._count_lock = Lock()
+        self._second = (-1, "")
 
     def hidden(self) -> frozenset[str]:
         """Entities that the user may not see, in lower case."""
         return frozenset(name.lower() for name in self.forbids.forbidden_objects)
+
+    def now_text(self) -> str:
+        """The instant that the org's clock shows, as it is stored; a date is formatted once a second."""
+        second, thousandths = divmod(self.org.clock.now_ms(), 1_000)
+        known, text = self._second
+        if second != known:
+            text = instant_text(datetime.fromtimestamp(second, UTC))
+            self._second = second, text
+        return f"{text[:-8]}{thousandths:03d}{text[-5:]}"
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -216,7 +227,7 @@ class Rpc:
         The status is that of HTTP which the gRPC status maps to; `parts` holds its name and the error code.
         """
         room = self.room
-        at = instant_text(room.org.clock.now())
+        at = room.now_text()
         path = f"/{FULL_SERVICE}/{self.name}"
         client = None if self.caller is None else self.caller.client
         room.journal.add(

@@ -220,6 +220,11 @@ def _handlers(room: Room) -> grpc.GenericRpcHandler:
 
         return grpc.stream_stream_rpc_method_handler(respond, CLASSES[request].FromString)
 
+    def sending(messages: Iterator[Any], context: grpc.ServicerContext, send: Any) -> None:
+        subscribe(room, messages, context, send)
+
+    # An attribute that grpcio calls experimental: it then hands over what sends, for whichever thread has something.
+    sending.experimental_non_blocking = True  # type: ignore[attr-defined]
     return grpc.method_handlers_generic_handler(
         FULL_SERVICE,
         {
@@ -227,7 +232,7 @@ def _handlers(room: Room) -> grpc.GenericRpcHandler:
             "GetSchema": unary(get_schema, "SchemaRequest"),
             "Publish": unary(publish, "PublishRequest"),
             "PublishStream": streaming(publish_stream, "PublishRequest"),
-            "Subscribe": streaming(subscribe, "FetchRequest"),
+            "Subscribe": grpc.stream_stream_rpc_method_handler(sending, CLASSES["FetchRequest"].FromString),
         },
     )
 

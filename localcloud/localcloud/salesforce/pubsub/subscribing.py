@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,31 +15,48 @@ from localcloud.salesforce.pubsub.room import Rpc
 from localcloud.salesforce.pubsub.spoiling import Spoiler
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import grpc
 
     from localcloud.salesforce.pubsub.room import Room
     from localcloud.salesforce.pubsub.topics import Topic
 
+    Send = Callable[[bytes | None], None]
+
 RESPONSE_BYTES = 3_000_000
 """Events of one response at most, unless a single one is larger."""
 _CUSTOM, _EARLIEST = ENUMS["ReplayPreset"]["CUSTOM"], ENUMS["ReplayPreset"]["EARLIEST"]
 
 
-def subscribe(room: Room, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[bytes]:
-    """Answer a Subscribe call: encoded `FetchResponse` messages."""
+def subscribe(room: Room, requests: Iterator[Any], context: grpc.ServicerContext, send: Send) -> None:
+    """Answer a Subscribe call: send encoded `FetchResponse` messages, and `None` at the end.
+
+    The caller's thread waits for what time and other processes bring, and ends the call; a thread that reads the
+    requests answers them where events are at hand, so that a busy stream costs no change of threads.
+    """
     rpc = Rpc(room, "Subscribe", context)
     with rpc.answering("pubsub_subscribe"), room.stream():
         stop = room.bus.hub.listen(rpc.mailbox.ring)
-        Thread(target=rpc.mailbox.reading, args=(requests.__next__,), name="pubsub-requests", daemon=True).start()
-        db = store.connect(room.org.path)
+        stream = _Stream(room, rpc, send)
+        Thread(target=_read, args=(stream, rpc, requests), name="pubsub-requests", daemon=True).start()
         try:
-            yield from _Stream(room, rpc, db).responses()
+            stream.run()
         finally:
             stop()
-            db.close()
+            stream.close()
+    send(None)
+
+
+def _read(stream: _Stream, rpc: Rpc, requests: Iterator[Any]) -> None:
+    """Take in the requests of a stream until there are no more."""
+
+    def following() -> Any:
+        while stream.answers(request := next(requests)):
+            pass
+        return request
+
+    rpc.mailbox.reading(following)
 
 
 class _Batch(msgspec.Struct, frozen=True):
@@ -51,10 +68,12 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class _Stream:
-    def __init__(self, room: Room, rpc: Rpc, db: sqlite3.Connection) -> None:
+    def __init__(self, room: Room, rpc: Rpc, send: Send) -> None:
         self._room = room
         self._rpc = rpc
-        self._db = db
+        self._send = send
+        self._lock = Lock()
+        self._db = store.connect(room.org.path)
         self._flow = Flow(room.patience.now())
         self._spoiler = Spoiler(room)
         self._block: list[bytes] = []
@@ -62,39 +81,95 @@ class _Stream:
         self._position = 0
         self._topic: Topic | None = None
         self._ready: _Batch | None = None
+        self._refused: PubSubError | None = None
 
-    def responses(self) -> Iterator[bytes]:
-        """What the client gets, until the stream ends."""
-        rpc, flow = self._rpc, self._flow
+    def run(self) -> None:
+        """Send what the client gets, until the stream ends.
+
+        Raises:
+            PubSubError: It ends with an error.
+            Gone: The client went away.
+        """
         while True:
-            self._hear()
-            if self._topic is None:
-                if rpc.finished():
-                    return
-                self._rest()
-                continue
-            rpc.meet_traps()
-            if flow.pending and self._load(self._topic):
-                yield self._events()
-                if not flow.pending and self._load(self._topic):
-                    self._ready = self._join(MOST_OUTSTANDING)  # while the client works
-            elif rpc.finished():
+            with self._lock:
+                left = self._turn()
+            if left is None:
                 return
-            elif self._is_due():
-                yield self._keepalive()
-            else:
-                self._rest()
+            if left > 0:
+                self._rpc.mailbox.wait(left)
+
+    def answers(self, request: Any) -> bool:
+        """Answer a request at once, if it is a plain one, and events were made ready for it; returns whether it was.
+
+        All others are for `run`. For the thread that reads the requests.
+        """
+        switches = self._room.switches
+        if switches.traps or switches.latency_ms > 0:
+            return False
+        with self._lock:
+            topic, count, mailbox = self._topic, request.num_requested, self._rpc.mailbox
+            if self._ready is None or topic is None or self._refused is not None or mailbox.waiting or count <= 0:
+                return False
+            if request.auth_refresh or request.topic_name not in {"", topic.name}:
+                return False
+            try:
+                self._check_session()
+                self._flow.ask(count)
+                while self._flow.pending and self._load(topic):
+                    self._serve(topic)
+            except PubSubError as error:
+                self._refused = error
+                mailbox.ring()
+            if self._flow.pending:
+                mailbox.ring()
+            return True
+
+    def close(self) -> None:
+        """Answer no more."""
+        with self._lock:
+            self._ready = None
+            self._db.close()
+
+    def _turn(self) -> float | None:
+        """Do what is to be done; returns how many seconds there is nothing to do, or None at the stream's end."""
+        rpc = self._rpc
+        self._hear()
+        self._check_session()
+        topic = self._topic
+        if topic is None:
+            return None if rpc.finished() else self._due().seconds
+        rpc.meet_traps()
+        if self._flow.pending and self._load(topic):
+            self._serve(topic)
+        elif rpc.finished():
+            return None
+        elif self._is_due():
+            self._send(self._keepalive())
+        else:
+            return self._due().seconds
+        return 0.0
+
+    def _serve(self, topic: Topic) -> None:
+        """Send a response with events, and make the next ones ready while the client works."""
+        self._send(self._events())
+        if not self._flow.pending and self._load(topic):
+            self._ready = self._join(MOST_OUTSTANDING)
 
     def _hear(self) -> None:
         """Take in what the client asked."""
+        if self._refused is not None:
+            raise self._refused
         self._rpc.pause(0.0)
-        for request in self._rpc.mailbox.take():
+        while (request := self._rpc.mailbox.first()) is not None:
             self._check_session(request.auth_refresh)
-            if self._topic is None:
-                self._open(request)
-            elif request.topic_name not in {"", self._topic.name}:
+            topic = self._topic
+            if topic is None:
+                topic = self._open(request)
+            elif request.topic_name not in {"", topic.name}:
                 raise PubSubError("subscription.fetch.topic.mismatch")
             self._flow.ask(request.num_requested)
+            if self._load(topic):
+                break  # what is at hand is sent before more is heard
 
     def _check_session(self, refresh: str = "") -> None:
         caller = self._rpc.caller
@@ -106,7 +181,7 @@ class _Stream:
             caller.token = refresh
         caller.check(self._room.sessions)
 
-    def _open(self, request: Any) -> None:
+    def _open(self, request: Any) -> Topic:
         """The first request says where to begin."""
         name = request.topic_name
         if not name:
@@ -122,6 +197,7 @@ class _Stream:
         self._position = self._start(request)
         self._topic = topic
         self._rpc.note("pubsub_request", parts=(_preset_name(request.replay_preset),))
+        return topic
 
     def _start(self, request: Any) -> int:
         if request.replay_preset == _EARLIEST:
@@ -210,10 +286,6 @@ class _Stream:
     def _due(self) -> Due:
         switches = self._room.switches
         return self._flow.due(self._room.patience.now(), switches.keepalive_seconds, switches.idle_close_seconds)
-
-    def _rest(self) -> None:
-        self._rpc.mailbox.wait(self._due().seconds)
-        self._check_session()
 
 
 def _tenant(room: Room) -> str:

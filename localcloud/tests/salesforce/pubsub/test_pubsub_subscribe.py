@@ -88,6 +88,20 @@ def test_a_request_adds_to_what_is_still_owed_up_to_a_hundred(world: World) -> N
     assert stream.quiet()
 
 
+def test_what_is_at_hand_is_sent_before_the_next_request_is_heard(world: World) -> None:
+    world.deletes(350)
+    client = world.client()
+    stream = client.subscribe(ACCOUNTS, count=100)
+    for _ in range(2):
+        stream.ask(100)
+    assert [len(stream.next().events) for _ in range(3)] == [100, 100, 100]
+    assert stream.quiet()
+    stream.ask(100)
+    assert len(stream.read(50)) == 50
+    world.deletes(1, first=400)  # for the rest of the last request
+    assert len(stream.read(1)) == 1
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(st.integers(1, 60), min_size=1, max_size=6), chunk=st.integers(1, 40))
 def test_every_event_that_was_asked_for_comes_once(world: World, asked: list[int], chunk: int) -> None:

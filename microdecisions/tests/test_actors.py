@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from microdecisions.actors import Actor, Actors, UserRow, classify
 from microdecisions.errors import QueryTimeoutError, SalesforceError
-from tap_salesforce_temporal.actors import Actor, Actors, UserRow, classify
 
 A, B, C = "0055g000007UserAAC", "0055g00000ApproAAB", "0055g00000OtherAAB"
 LOG = logging.getLogger("test")
