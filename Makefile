@@ -47,12 +47,12 @@ STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpub
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap chaos-deletes fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-demo: setup  ## Mock org to Snowflake, checked (EVENTS=n; LOG=file AS=case)
+demo: setup  ## Mock org to Snowflake and Atlan, checked (EVENTS=n; LOG=file AS=case)
 	@.venv/bin/python demo/run.py load $(DEMO)
 
 sql: setup  ## Ask the demo's warehouse (Q="select ..."; EVENTS, LOG, AS too)
@@ -87,6 +87,9 @@ typecheck: .venv/.stamp  ## Types: mypy --strict over packages and tests
 chaos-tap: setup  ## The tap under faults and kills, judged by the truth log (RUNS=500 SEED=1)
 	@.venv/bin/python -m chaos.tap $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+chaos-deletes: setup  ## The deletes tap under faults and kills, judged by the truth log (RUNS=300 SEED=1)
+	@.venv/bin/python -m chaos.deletes $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airbyte-source-salesforce/.stamp  ## Speed of the tap beside floors and peers (ROWS=1000000)
 	@.venv/bin/python -m benchmarks.bench_tap $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
@@ -118,6 +121,7 @@ lock: $(UV)  ## Resolve the dependencies again (UPGRADE=1: newer releases)
 	@$(call write,meltano,$(call pins,meltano,meltano==4.4.1))
 	@$(call write,snowflake-server,$(call pins,snowflake-server,fakesnow[server]==0.12.1 snowflake-connector-python<5))
 	@$(call write,target-snowflake,$(call pins,target-snowflake,meltanolabs-target-snowflake==0.20.4))
+	@$(call write,tap-snowflake,$(call pins,tap-snowflake,meltanolabs-tap-snowflake==0.5.6))
 
 clean:  ## Remove what was set up here, the demo's warehouses too
 	@for org in .localcloud/*/; do [ ! -x .venv/bin/localcloud ] || [ ! -d "$$org" ] || .venv/bin/localcloud down --org "$$org"; done

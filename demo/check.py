@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import deletions
 from expected import (
     NOT_SELECTED,
     Event,
@@ -42,6 +43,7 @@ COLUMNS = (
     "EVENT_ID",
     "EVENT_TYPE",
     "TIMESTAMP_OCCURRED",
+    "TIMESTAMP_RECORDED",
     "ACTOR_ID",
     "RECORD_TYPE",
     "RECORD_ID",
@@ -89,9 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--query", nargs=argparse.REMAINDER, required=True, help="command that runs a statement")
     options = parser.parse_args(arguments)
 
-    truth, tracked = read_truth(options.org / "truth.jsonl"), tracked_fields(options.org)
-    expected = expected_events(truth, tracked, clock_of(options.org))
-    arrived = Warehouse(options.query, options.schema).arrived()
+    truth, tracked = list(read_truth(options.org / "truth.jsonl")), tracked_fields(options.org)
+    clock = clock_of(options.org)
+    expected = expected_events(truth, tracked, clock)
+    warehouse = Warehouse(options.query, options.schema)
+    arrived = warehouse.arrived()
     streams = [
         compare(name, expected.get(name, Expected()), arrived.get(name, Arrived()))
         for name in sorted((expected.keys() - NOT_SELECTED) | arrived.keys())
@@ -100,13 +104,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in streams:
         stream.before = int(options.before.get(stream.name, 0))
     print("\n".join(table(streams)))
+    deleted = deletions.compare(deletions.decided_deletions(truth), warehouse.sightings, tracked, clock)
+    print(
+        f"{deleted.decided:,} deletions, {deleted.resolved:,} told by {deleted.sightings:,} events of "
+        f"{deletions.STREAM}  {'equal' if deleted.equal else 'DIFFERENT'}"
+    )
     if options.report:
         figures = [{**vars_of(stream), "new": stream.arrived - stream.before} for stream in streams]
         options.report.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    for stream in streams:
-        for sentence in stream.wrong:
-            print(f"{stream.name}: {sentence}", file=sys.stderr)
-    return 0 if streams and all(stream.equal for stream in streams) else 1
+    wrong = [(stream.name, sentence) for stream in streams for sentence in stream.wrong]
+    for name, sentence in (*wrong, *((deletions.STREAM, sentence) for sentence in deleted.wrong)):
+        print(f"{name}: {sentence}", file=sys.stderr)
+    return 0 if streams and deleted.equal and all(stream.equal for stream in streams) else 1
 
 
 def vars_of(stream: Stream) -> dict[str, object]:
@@ -142,9 +151,10 @@ class Warehouse:
     def __init__(self, command: Sequence[str], schema: str) -> None:
         self.command = tuple(command)
         self.schema = schema
+        self.sightings: list[Json] = []
 
     def arrived(self) -> dict[str, Arrived]:
-        """The events of all tables that hold any, by stream name."""
+        """The events of all tables that hold any, by stream name; those of deletes are kept in `sightings`."""
         where = f"table_schema = '{self.schema}' and column_name = 'EVENT_ID'"
         names = f"select table_name from information_schema.columns where {where}"  # noqa: S608 - our own names
         tables = [str(row["TABLE_NAME"]) for row in self.ask(names)]
@@ -152,6 +162,9 @@ class Warehouse:
         columns = ", ".join(COLUMNS)
         statements = [f"select '{table}' as STREAM, {columns} from \"{table}\"" for table in tables]  # noqa: S608
         for row in self.ask("; ".join(statements)) if statements else ():
+            if row["STREAM"] == deletions.STREAM.upper():
+                self.sightings.append(row)
+                continue
             table = found[row["STREAM"]]
             table.events[arrived_event(row)] += 1
             table.ids.add(row["EVENT_ID"])

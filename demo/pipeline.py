@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from localcloud.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 # No .env: one that is filled in for `prod` must not lead the demo to a real org or a real warehouse.
 MELTANO = [str(ROOT / ".envs" / "meltano" / "bin" / "meltano"), f"--env-file={os.devnull}"]
-TAP, TARGET = "tap-salesforce-temporal", "target-snowflake"
+TAPS = ("tap-salesforce-temporal", "tap-salesforce-deletes")
+WAREHOUSE, CATALOG = "target-snowflake", "target-atlan-metadata"
 LAST_LINES = 30
 PATIENCE_S = 10.0
 
@@ -31,11 +32,17 @@ class DemoError(Exception):
     """The demo cannot go on; the message is one sentence for the user."""
 
 
-def run(name: str, variables: Mapping[str, str], log: Path, lock: int) -> float:
-    """Run the pipeline, saying how far it is; return its seconds.
+def chain(target: str) -> tuple[str, ...]:
+    """The blocks of `meltano run` that bring what both taps read to a target."""
+    return tuple(plugin for tap in TAPS for plugin in (tap, target))
+
+
+def run(name: str, target: str, variables: Mapping[str, str], log: Path, lock: int) -> float:
+    """Run both taps into a target, saying how far it is; return its seconds.
 
     Args:
-        name: Tells the state of this demo from that of others.
+        name: Tells the states of this demo from those of others; each pair of tap and target has its own.
+        target: Where to.
         variables: Lead the plugins to their servers.
         log: Receives what Meltano says.
         lock: Of `only_one`.
@@ -45,9 +52,9 @@ def run(name: str, variables: Mapping[str, str], log: Path, lock: int) -> float:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     # --force: after a kill, Meltano takes the same run for running for five more minutes
-    command = [*MELTANO, "run", "--force", f"--state-id-suffix={name}", TAP, TARGET]
+    command = [*MELTANO, "run", "--force", f"--state-id-suffix={name}", *chain(target)]
     started = time.monotonic()
-    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log)) as watch:
+    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log, target)) as watch:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(variables), pass_fds=[lock]
         )
@@ -79,15 +86,25 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def forget_state(name: str) -> None:
-    """Forget the bookmarks of a demo: they must never be ahead of its warehouse, and a new one holds nothing."""
-    if (ROOT / ".meltano" / "meltano.db").exists():
-        subprocess.run(
-            [*MELTANO, "state", "clear", "--force", f"local:{TAP}-to-{TARGET}:{name}"],
-            check=False,  # there may be none
-            capture_output=True,
-            env=environment({}),
-        )
+def forget_states(name: str, targets: Iterable[str]) -> None:
+    """Forget the bookmarks of a demo: they must never be ahead of what its targets hold, and a new one holds nothing.
+
+    Raises:
+        DemoError: Meltano does not answer.
+    """
+    if not (ROOT / ".meltano" / "meltano.db").exists():
+        return
+    wanted = {f"local:{tap}-to-{target}:{name}" for target in targets for tap in TAPS}
+    for state in sorted(wanted & set(_meltano("state", "list").split())):
+        _meltano("state", "clear", "--force", state)
+
+
+def _meltano(*arguments: str) -> str:
+    done = subprocess.run([*MELTANO, *arguments], check=False, capture_output=True, text=True, env=environment({}))
+    if done.returncode:
+        msg = f"`meltano {' '.join(arguments)}` ended with code {done.returncode}: {done.stderr.strip()[-300:]}"
+        raise DemoError(msg)
+    return done.stdout
 
 
 @contextmanager
@@ -135,10 +152,11 @@ def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> Non
 class LogWatch:
     """Follows Meltano's growing log and says in words how far the run is."""
 
-    _COUNT = re.compile(TAP + r"\s+METRIC\s+metric_name=record_count metric_value=(\d+)")
+    _COUNT = re.compile(r"tap-\S+\s+METRIC\s+metric_name=record_count metric_value=(\d+)")
     _READING = re.compile(r"Beginning sync of '(\w+)'")
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, target: str) -> None:
+        self._target = target
         self._lines = log.open(encoding="utf-8", errors="replace")
         self._read = 0
         self._doing = "starting Meltano"
@@ -154,6 +172,6 @@ class LogWatch:
                 self._read += int(count[1])
             elif stream := self._READING.search(line):
                 self._doing = f"reading {stream[1]}"
-            elif TARGET in line and "Processing batch" in line:
+            elif self._target in line and "Processing batch" in line:
                 self._doing = "writing to Snowflake"
         return f"{self._doing}, {self._read:,} events read" if self._read else self._doing

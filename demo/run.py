@@ -1,4 +1,4 @@
-"""The demo: a mock org, a real `meltano run` into an embedded Snowflake, and an independent check.
+"""The demo: a mock org, real `meltano run`s into an embedded Snowflake and a mock Atlan, and an independent check.
 
     python demo/run.py load [--event-log FILE --as opportunity|case|approval] [--events N]
     python demo/run.py sql  [the same] [--query "select ..."]
@@ -23,9 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import catalog
+import tidying
+
 import pipeline
 from localcloud import lifecycle
-from localcloud.cli import meltano_environment, start_both
+from localcloud.cli import ATLAN_PORT, meltano_environment, start_both
 from localcloud.lifecycle import LifecycleError, Running
 from pipeline import DemoError
 
@@ -43,6 +46,8 @@ EXAMPLES = {
     "approval": "select new_value as step, count(*) as times from process_instance_step\n"
     "      group by 1 order by 2 desc",
 }
+SERVERS = ("salesforce", "snowflake", "atlan")
+SCHEMA = "SALESFORCE"  # the one in the catalog: it was crawled once, whatever the size of the demo
 ORG_FILES = ("org.sqlite", "meta.json", "truth.jsonl", "jwt.key")
 
 
@@ -114,6 +119,17 @@ class Demo:
         """Whether anything was ever loaded."""
         return any((self.org / lifecycle.WAREHOUSE).glob("*"))
 
+    @property
+    def ledger(self) -> Path:
+        """The ledger of target-atlan-metadata: beside the catalog that its figures are in."""
+        return self.org.resolve() / "ledger.db"
+
+    @property
+    def empty_targets(self) -> list[str]:
+        """Targets that hold nothing yet."""
+        there = {pipeline.WAREHOUSE: self.has_warehouse, pipeline.CATALOG: self.ledger.exists()}
+        return [target for target, holds in there.items() if not holds]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo or its SQL prompt; return the exit code."""
@@ -139,31 +155,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(demo: Demo) -> int:
-    """Seed or advance the org, load it, check it, and say what happened."""
+    """Seed or advance the org, load it into both targets, check them, and say what happened."""
     print(lifecycle.BANNER)
     started = time.monotonic()
     with pipeline.only_one() as lock:
         step(1, "org")
         prepare_org(demo, lock)
-        if not demo.has_warehouse:
-            pipeline.forget_state(demo.name)
-        with servers(demo) as (salesforce, snowflake):
+        if empty := demo.empty_targets:
+            pipeline.forget_states(demo.name, empty)
+        with servers(demo) as cloud:
+            print(f"   {tidying.tidy(cloud.salesforce, demo.org)}", flush=True)
             before = rows_per_table(demo) if demo.has_warehouse else {}
-            step(3, f"meltano run {pipeline.TAP} {pipeline.TARGET}")
-            calls = api_calls(salesforce)
-            log = demo.org / "logs" / "meltano.log"
-            variables = meltano_environment(demo.org, demo.schema, salesforce, snowflake)
-            seconds = pipeline.run(demo.name, variables, log, lock)
-            print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
-            calls = api_calls(salesforce) - calls
-            step(4, "check: every decision of the truth log against Snowflake, field by field")
-            checking = time.monotonic()
-            equal = check(demo, before)
+            calls = api_calls(cloud.salesforce)
+            seconds = run_chain(3, demo, pipeline.WAREHOUSE, cloud, lock)
+            with checker(demo, before) as snowflake:  # it works while Meltano does
+                seconds += run_chain(4, demo, pipeline.CATALOG, cloud, lock)
+                calls = api_calls(cloud.salesforce) - calls
+                step(5, "check: the truth log against Snowflake, field by field, and against the figures in Atlan")
+                checking = time.monotonic()
+                equal = told(snowflake)
+                equal = check_catalog(demo, cloud.atlan) and equal
             checking = time.monotonic() - checking
     in_all = time.monotonic() - started
     print(f"\n{calls:,} API calls; {seconds:.1f} s in Meltano, {checking:.1f} s checking, {in_all:.1f} s in all.")
     if not equal:
-        print("Snowflake does not hold what was decided: see the lines above.", file=sys.stderr)
+        print("Not everything is as it was decided: see the lines above.", file=sys.stderr)
         return 1
     print_what_next(demo)
     return 0
@@ -205,49 +221,96 @@ def prepare_org(demo: Demo, lock: int) -> None:
     run_localcloud(lock, *command)
 
 
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The servers of a demo."""
+
+    salesforce: Running
+    snowflake: Running
+    atlan: Running
+
+
 @contextmanager
-def servers(demo: Demo) -> Iterator[tuple[Running, Running]]:
-    """Both servers, on free ports; stopped at the end unless somebody else had started them."""
+def servers(demo: Demo) -> Iterator[Cloud]:
+    """All servers, on free ports; stopped at the end unless somebody else had started them."""
     step(2, "localcloud up")
     marker = demo.org / "run" / "of-the-demo"  # what a killed demo left running is ours to stop
-    ours = marker.exists() or not any(lifecycle.find(name, demo.org) for name in ("salesforce", "snowflake"))
+    ours = marker.exists() or not any(lifecycle.find(name, demo.org) for name in SERVERS)
     if ours:
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
     started = time.monotonic()
     try:
         salesforce, snowflake = start_both(demo.org)
+        cloud = Cloud(salesforce, snowflake, lifecycle.start(lifecycle.atlan(demo.org), demo.org))
         seconds = time.monotonic() - started
-        print(f"   Salesforce {salesforce.url}, Snowflake {snowflake.url} ({seconds:.1f} s)", flush=True)
-        yield salesforce, snowflake
+        urls = f"Salesforce {salesforce.url}, Snowflake {snowflake.url}, Atlan {cloud.atlan.url}"
+        print(f"   {urls} ({seconds:.1f} s)", flush=True)
+        yield cloud
     finally:
         if ours:
             with pipeline.undisturbed():
-                lifecycle.stop("salesforce", demo.org)
-                lifecycle.stop("snowflake", demo.org)
+                for name in SERVERS:
+                    lifecycle.stop(name, demo.org)
                 marker.unlink(missing_ok=True)
 
 
-def check(demo: Demo, before: dict[str, int]) -> bool:
-    """Run the independent checker; it prints the table."""
+def run_chain(number: int, demo: Demo, target: str, cloud: Cloud, lock: int) -> float:
+    """Bring what both taps read to a target; return its seconds."""
+    step(number, f"meltano run {' '.join(pipeline.chain(target))}")
+    log = demo.org / "logs" / f"{target}.log"
+    variables = meltano_environment(demo.org, demo.schema, cloud.salesforce, cloud.snowflake, cloud.atlan)
+    variables |= {
+        "TARGET_ATLAN_METADATA_LEDGER_URL": f"sqlite:///{demo.ledger}",
+        "TARGET_ATLAN_METADATA_WAREHOUSE_SCHEMA_QUALIFIED_NAME": catalog.schema_name(cloud.atlan.url, SCHEMA),
+    }
+    seconds = pipeline.run(demo.name, target, variables, log, lock)
+    print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
+    return seconds
+
+
+@contextmanager
+def checker(demo: Demo, before: dict[str, int]) -> Iterator[subprocess.Popen[str]]:
+    """The independent checker of the warehouse, at work beside what else is to be done; `told` waits for it."""
     command = [sys.executable, "demo/check.py", str(demo.org), "--schema", demo.schema]
     command += ["--before", json.dumps(before), "--report", str(demo.org / "check.json")]
     command += ["--query", str(LOCALCLOUD), "sql", "--org", str(demo.org), "--schema", demo.schema, "--json", "-q"]
-    print(flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def told(process: subprocess.Popen[str]) -> bool:
+    """Print what a checker found, when it is ready; whether all is equal."""
+    found, wrong = process.communicate()
+    print(f"\n{found.rstrip()}", flush=True)
+    print(wrong, end="", file=sys.stderr, flush=True)
+    return process.returncode == 0
+
+
+def check_catalog(demo: Demo, atlan: Running) -> bool:
+    """Run the independent checker of the catalog; it prints what it found."""
+    command = [sys.executable, "demo/figures.py", str(demo.org), "--atlan", atlan.url]
+    command += ["--report", str(demo.org / "figures.json")]
     return subprocess.run(command, check=False).returncode == 0
 
 
 def print_what_next(demo: Demo) -> None:
     """Say what can be done with it."""
     again = (
-        "the log holds no more, so nothing new is loaded" if demo.event_log else "a day passes, what is new is loaded"
+        "the log holds no more, so only deletes are new" if demo.event_log else "a day passes, what is new is loaded"
     )
     print(f"""
-Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREHOUSE}.
+Every decision arrived, once. The warehouse stays in {demo.org}/{lifecycle.WAREHOUSE}, the catalog beside it.
 Try next:
 
   make sql{demo.variables}
       {EXAMPLES[demo.target or "opportunity"]};
+  .venv/bin/localcloud up --org {demo.org}
+      and look at the figures and the lineage of an object in http://{lifecycle.HOST}:{ATLAN_PORT}/
   make demo{demo.variables}
       again: {again}""")
 

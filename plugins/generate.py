@@ -117,7 +117,7 @@ def places(plugin: str, about: Json) -> dict[Path, str]:
     project = ROOT / "meltano.yml"
     readme = ROOT / plugin / "README.md"
     mark = f"{plugin}, {BY}"
-    told = {name: definition[name] for name in ("select", "commands") if name in definition}
+    told = own_words(definition)
     block = dump({"capabilities": capabilities(about), **told, "settings": settings(about)})
     return {
         hub: hub_definition(plugin, about),
@@ -142,10 +142,15 @@ def hub_definition(plugin: str, about: Json) -> str:
             "keywords": definition["keywords"],
             "capabilities": capabilities(about),
             "settings_group_validation": definition["groups"],
-            **{name: definition[name] for name in ("select", "commands") if name in definition},
+            **own_words(definition),
             "settings": settings(about),
         }
     )
+
+
+def own_words(definition: Json) -> dict[str, object]:
+    """What a definition says to Meltano beside the plugin's own words; a loader selects nothing."""
+    return {name: definition[name] for name in ("select", "commands") if name in definition}
 
 
 def capabilities(about: Json) -> list[str]:

@@ -34,6 +34,11 @@ def target_snowflake() -> Path:
     return _environment("target-snowflake", "target-snowflake").with_name("target-snowflake")
 
 
+def tap_snowflake() -> Path:
+    """The `tap-snowflake` executable of `.envs/tap-snowflake`, which is made if it is not there."""
+    return _environment("tap-snowflake", "tap-snowflake").with_name("tap-snowflake")
+
+
 def _environment(name: str, constraints: str, *more: str) -> Path:
     folder = ROOT / ".envs" / name
     python = folder / "bin" / "python"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from localcloud.seed import seed_org
 ROOT = Path(__file__).parents[1]
 EVENTS = "1200"
 NAME = f"demo-{EVENTS}"
+SERVERS = ("salesforce", "snowflake", "atlan")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".meltano" / ".stamp").exists(), reason="needs `make setup`: Meltano and its plugins"
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
-    for name in ("salesforce", "snowflake"):
+    for name in SERVERS:
         lifecycle.stop(name, tmp_path / NAME)
 
 
@@ -44,9 +46,22 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def demo(folder: Path) -> tuple[int, str, list[dict[str, Any]]]:
     """Run it to its end: exit code, what the screen said, the figures of its check."""
     with start(folder, "--events", EVENTS) as process:
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=400)
     report = folder / NAME / "check.json"
     return process.returncode, said, json.loads(report.read_text(encoding="utf-8")) if report.exists() else []
+
+
+def deletions_told(said: str) -> int:
+    """How many deletions the screen says were told, and nothing else about deletions."""
+    found = re.search(r"^(\d+) deletions, \1 told by \d+ events of delete_events  equal$", said, flags=re.MULTILINE)
+    assert found, said
+    return int(found[1])
+
+
+def figures_in_atlan(folder: Path) -> dict[str, Any]:
+    """What the check of the catalog has found."""
+    found: dict[str, Any] = json.loads((folder / NAME / "figures.json").read_text(encoding="utf-8"))
+    return found
 
 
 def decided(folder: Path) -> int:
@@ -70,7 +85,7 @@ def test_a_killed_run_is_completed_by_the_next_and_a_third_loads_only_what_is_ne
         for line in first.stdout:
             if line.startswith("3."):
                 break
-        wait_for(folder / NAME / "logs" / "meltano.log", "Creating empty table", first)
+        wait_for(folder / NAME / "logs" / "target-snowflake.log", "Creating empty table", first)
         os.killpg(first.pid, signal.SIGKILL)
 
     code, said, streams = demo(folder)
@@ -78,6 +93,10 @@ def test_a_killed_run_is_completed_by_the_next_and_a_third_loads_only_what_is_ne
     assert said.startswith("Mock org on 127.0.0.1")
     assert all(stream["equal"] for stream in streams)
     assert of_history(streams, "decided", folder) == decided(folder)
+    told = deletions_told(said)
+    shown = figures_in_atlan(folder)
+    assert shown["equal"]
+    assert min(shown["objects"], shown["fields"], shown["processes"]) > 5
     before = decided(folder)
 
     code, said, streams = demo(folder)
@@ -85,8 +104,10 @@ def test_a_killed_run_is_completed_by_the_next_and_a_third_loads_only_what_is_ne
     assert all(stream["equal"] for stream in streams)
     assert of_history(streams, "new", folder) == decided(folder) - before
     assert of_history(streams, "distinct", folder) == decided(folder)
-    assert lifecycle.find("salesforce", folder / NAME) is None, "also the servers that the killed run left behind"
-    assert lifecycle.find("snowflake", folder / NAME) is None
+    assert deletions_told(said) > told, "more was deleted before the third run"
+    assert figures_in_atlan(folder)["equal"]
+    for name in SERVERS:
+        assert lifecycle.find(name, folder / NAME) is None, "also the servers that the killed run left behind"
 
 
 def wait_for(log: Path, words: str, process: subprocess.Popen[str]) -> None:
@@ -128,11 +149,10 @@ def test_an_interrupted_demo_says_so_and_leaves_nothing_running(folder: Path) ->
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=120)  # it may wait 10 s for Meltano and 20 s for each server
     assert process.returncode == 130
     assert said.strip().endswith("Interrupted. Nothing is lost: the next `make demo` goes on from here.")
-    assert lifecycle.find("salesforce", folder / NAME) is None
-    assert lifecycle.find("snowflake", folder / NAME) is None
+    assert [name for name in SERVERS if lifecycle.find(name, folder / NAME)] == []
 
 
 def test_what_does_not_end_when_interrupted_is_killed() -> None:

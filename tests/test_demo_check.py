@@ -27,7 +27,7 @@ else:
 """
 
 STAGE = {"field": "StageName", "type": "picklist"}
-TRUTH = [
+TRUTH: list[dict[str, Any]] = [
     {
         "at": "2024-01-01T10:00:00Z", "actor": "u1", "action": "create", "object": "Opportunity", "record": "o1",
         "changes": [{**STAGE, "old": None, "new": "Prospecting"}],
@@ -117,11 +117,19 @@ def arrived() -> dict[str, list[Row]]:
         "TASK": [event(11, 7, "u1", "Status", None, "Open", **task)],
         "SETUP_AUDIT_TRAIL": [event(12, 8, "", "PermSetAssign", None, "Assigned", **setup)],
         "CASE_HISTORY": [],
+        "DELETE_EVENTS": [sighting(14, 5), sighting(15, 5, actor=None)],
     }
 
 
-def check(folder: Path, rows: dict[str, list[Row]]) -> subprocess.CompletedProcess[str]:
-    (folder / "truth.jsonl").write_text("".join(json.dumps(line) + "\n" for line in TRUTH), encoding="utf-8")
+def sighting(number: int, day: int, kind: str = "record_delete", actor: str | None = "u1") -> Row:
+    at = f"2024-01-{day:02} 10:00:00.000000"
+    return {**event(number, day, "", None, None, None), "EVENT_TYPE": kind, "ACTOR_ID": actor, "TIMESTAMP_RECORDED": at}
+
+
+def check(
+    folder: Path, rows: dict[str, list[Row]], truth: list[dict[str, Any]] = TRUTH
+) -> subprocess.CompletedProcess[str]:
+    (folder / "truth.jsonl").write_text("".join(json.dumps(line) + "\n" for line in truth), encoding="utf-8")
     tracked = {"Opportunity": ["StageName", "Owner"], "Invoice__c": [], "Lead": ["Status"]}
     (folder / "meta.json").write_text(json.dumps({"tracked_fields": tracked}), encoding="utf-8")
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
@@ -183,6 +191,26 @@ def call_a_witness_primary(rows: dict[str, list[Row]]) -> None:
     rows["OPPORTUNITY_FIELD_HISTORY"][3]["IS_PRIMARY"] = True
 
 
+def lose_a_deletion(rows: dict[str, list[Row]]) -> None:
+    rows["DELETE_EVENTS"].clear()
+
+
+def share_an_id_of_deletes(rows: dict[str, list[Row]]) -> None:
+    rows["DELETE_EVENTS"][1]["EVENT_ID"] = "e14"
+
+
+def delete_before_the_deletion(rows: dict[str, list[Row]]) -> None:
+    rows["DELETE_EVENTS"].append(sighting(16, 4))
+
+
+def delete_by_somebody_else(rows: dict[str, list[Row]]) -> None:
+    rows["DELETE_EVENTS"][0]["ACTOR_ID"] = "u2"
+
+
+def invent_an_undelete(rows: dict[str, list[Row]]) -> None:
+    rows["DELETE_EVENTS"].append(sighting(16, 6, "record_undelete"))
+
+
 def invent_a_stream(rows: dict[str, list[Row]]) -> None:
     rows["CASE_HISTORY"].append(event(8, 1, "u1", "created", None, None, RECORD_TYPE="Case", RECORD_ID="c1"))
 
@@ -191,7 +219,8 @@ def invent_a_stream(rows: dict[str, list[Row]]) -> None:
     "damage",
     [
         lose, lose_a_table, double, double_under_another_id, share_an_id, change_a_value, change_the_time,
-        change_the_duration, forget_the_previous_stage, call_a_witness_primary, invent_a_stream,
+        change_the_duration, forget_the_previous_stage, call_a_witness_primary, invent_a_stream, lose_a_deletion,
+        share_an_id_of_deletes, delete_before_the_deletion, delete_by_somebody_else, invent_an_undelete,
     ],
 )  # fmt: skip
 def test_every_difference_is_noticed(damage: Any, tmp_path: Path) -> None:
@@ -219,6 +248,16 @@ def test_an_empty_truth_is_no_success(tmp_path: Path) -> None:
     client = [sys.executable, str(tmp_path / "client.py"), str(tmp_path / "rows.json")]
     command = [sys.executable, str(CHECK), str(tmp_path), "--schema", "S", "--query", *client]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_a_deletion_that_ended_must_be_told_with_its_end(tmp_path: Path) -> None:
+    back = {"at": "2024-01-09T10:00:00Z", "actor": "u1", "action": "undelete", "object": "Opportunity", "record": "o1"}
+    rows = arrived()
+    assert check(tmp_path, rows, [*TRUTH, back]).returncode == 1
+    rows["DELETE_EVENTS"].append(sighting(16, 9, "record_undelete"))
+    done = check(tmp_path, rows, [*TRUTH, back])
+    assert done.returncode == 0, done.stderr
+    assert "1 deletions, 1 told by 3 events of delete_events  equal" in done.stdout
 
 
 def test_an_earlier_version_of_a_row_may_be_there_and_the_last_one_must(tmp_path: Path) -> None:

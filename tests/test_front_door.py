@@ -136,6 +136,9 @@ def test_the_local_environment_is_where_localcloud_serves_by_default() -> None:
     assert tap["private_key_path"] == f"$MELTANO_PROJECT_ROOT/{cli.DEMO_ORG}/jwt.key"
     assert target["account"] == target_account(cli.SNOWFLAKE_PORT, lifecycle.DATABASE, cli.SCHEMA)
     assert local["env"] == TARGET_ENVIRONMENT
+    catalog = local["config"]["plugins"]["loaders"][1]
+    assert catalog["name"] == "target-atlan-metadata"
+    assert catalog["config"]["base_url"] == f"http://{lifecycle.HOST}:{cli.ATLAN_PORT}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
