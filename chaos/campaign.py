@@ -182,6 +182,7 @@ def main(
     name: str,
     sizes: Sequence[int],
     versions: dict[str, str],
+    runs: int = 500,
     arguments: Sequence[str] | None = None,
 ) -> int:
     """The command line of a campaign.
@@ -190,15 +191,16 @@ def main(
         play: Plays a story.
         show: The plan of a story, as msgspec encodes it.
         name: Of the module that is run.
-        sizes: Events of the orgs that stories begin with.
+        sizes: Events of the orgs that stories begin with; none: each story makes its own.
         versions: What is tested, for the RESULT line.
+        runs: Of the campaign of record.
         arguments: By default those of the process.
 
     Returns:
         0 when nothing was lost, doubled, or called a success that was none; else 1.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
-    parser.add_argument("--runs", type=int, default=500, help="runs under faults, at least")
+    parser.add_argument("--runs", type=int, default=runs, help="runs under faults, at least")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, metavar="N", help="play one story, with its plan and its logs")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chaos.plan import Kill
     from chaos.singer import TapRun
 
@@ -15,6 +17,12 @@ __all__ = ["Loader"]
 Json = dict[str, Any]
 
 RunT = TypeVar("RunT", bound="TapRun")
+
+
+def _lasting(record: Json) -> Json:
+    """What of a record is the same on each day and by each API."""
+    lasting = {name: value for name, value in record.items() if name not in {"extracted_at", "extractor_version"}}
+    return lasting | {"context": {name: value for name, value in record["context"].items() if name != "source"}}
 
 
 @dataclass
@@ -26,12 +34,14 @@ class Loader:
         tables: Records by stream and event id.
         arrivals: How often each event id came.
         changed: Ids that came again with another content, by stream.
+        lasting: What of a record must be the same whenever it comes.
     """
 
     state: Json | None = None
     tables: dict[str, dict[str, Json]] = field(default_factory=dict)
     arrivals: Counter[str] = field(default_factory=Counter)
     changed: dict[str, set[str]] = field(default_factory=dict)
+    lasting: Callable[[Json], Json] = field(default=_lasting)
 
     def load(self, run: RunT, kill: Kill | None = None) -> RunT:
         """Take what a run wrote; of one that was killed, as much as the target's own fate leaves."""
@@ -53,7 +63,7 @@ class Loader:
         for message in messages:
             stream, record = message["stream"], message["record"]
             table, event_id = self.tables.setdefault(stream, {}), record["event_id"]
-            if event_id in table and _lasting(table[event_id]) != _lasting(record):
+            if event_id in table and self.lasting(table[event_id]) != self.lasting(record):
                 self.changed.setdefault(stream, set()).add(event_id)
             table[event_id] = record
             self.arrivals[event_id] += 1
@@ -73,9 +83,3 @@ class Loader:
 def is_void(record: Json) -> bool:
     """Whether a later record took the event back."""
     return bool(record["context"].get("metadata", {}).get("superseded") == "true")
-
-
-def _lasting(record: Json) -> Json:
-    """What of a record is the same on each day and by each API."""
-    lasting = {name: value for name, value in record.items() if name not in {"extracted_at", "extractor_version"}}
-    return lasting | {"context": {name: value for name, value in record["context"].items() if name != "source"}}

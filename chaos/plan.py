@@ -20,8 +20,9 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
         do: What the mock org's control endpoint is asked for (localcloud/SCENARIOS.md).
         after: It happens when so many requests of the run that match were answered; None: before the run.
         matching: Searched in `METHOD path?decoded query`.
-        mark: Searched in `status fault` of each request of the run: found, it struck. Without one, traps are known
-            to have struck by how often they still would.
+        mark: Searched in `status fault parts` of each request of the run: found, it struck. Without one, traps are
+            known to have struck by how often they still would.
+        at_record: It happens when the run writes its first record; only runs in this process can tell.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     after: int | None = None
     matching: str = ""
     mark: str = ""
+    at_record: bool = False
 
 
 class Kill(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,11 +56,18 @@ class Kill(msgspec.Struct, frozen=True, omit_defaults=True):
     states_lost: int = 0
 
 
-class Save(msgspec.Struct, frozen=True):
-    """One action on records, so many seconds after the one before it."""
+class Save(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One action on records, so many seconds after the one before it.
+
+    Attributes:
+        seconds: After the one before it.
+        action: What is done; empty: nothing.
+        do: What the mock org's control endpoint is asked for before that.
+    """
 
     seconds: float
     action: Json
+    do: Json = {}
 
 
 class Hide(msgspec.Struct, frozen=True):
@@ -87,12 +96,14 @@ class Decide(msgspec.Struct, frozen=True, tag="decide", omit_defaults=True):
         saves: Then these actions.
         hides: Rows of this step that are seen late.
         rest_seconds: Then so long nothing.
+        kinds: What the next run meets because of it, as faults are counted.
     """
 
     days: int = 0
     saves: tuple[Save, ...] = ()
     hides: tuple[Hide, ...] = ()
     rest_seconds: float = 0.0
+    kinds: tuple[str, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):

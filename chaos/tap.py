@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections import Counter
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chaos.campaign import Outcome, main
+from chaos.campaign import main
 from chaos.loader import Loader, is_void
-from chaos.plan import Decide, Run
 from chaos.process import command, run_process
 from chaos.singer import catalog_of, run_here
 from chaos.tap_plan import ORG_EVENTS, draw
+from chaos.telling import Telling
 from chaos.verdict import compare, missing
 from chaos.world import World, config_for
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
 
 if TYPE_CHECKING:
-    from chaos.plan import Story
+    from collections import Counter
+    from datetime import datetime
+
+    from chaos.campaign import Outcome
+    from chaos.plan import Run, Story
     from chaos.singer import TapRun
 
 __all__ = ["play"]
@@ -49,82 +52,50 @@ def play(seed: int, number: int, orgs: Path, work: Path) -> Outcome:
     story = draw(seed, number)
     shutil.copytree(orgs / str(story.org), work / "org")
     with World(work / "org") as world:
-        return Telling(story, world, work).tell()
+        return TapTelling(story, world, work).tell()
 
 
-class Telling:
-    """A story while it is played.
+class TapTelling(Telling):
+    """A story of this tap; see `Telling`."""
 
-    Args:
-        story: Its plan.
-        world: Its org.
-        work: A folder for the files of processes.
-    """
+    HONEST = _HONEST
 
     def __init__(self, story: Story, world: World, work: Path) -> None:
-        self._story = story
-        self._world = world
-        self._work = work
-        self._loader = Loader()
-        self._outcome = Outcome(story.number)
+        super().__init__(story, world, work, Loader())
         self._streams = self._discovered()
         self._catalog = catalog_of(*self._streams)
 
-    def tell(self) -> Outcome:
-        """Play all steps and the clean runs behind them, and judge."""
-        for number, step in enumerate(self._story.steps):
-            if isinstance(step, Decide):
-                self._world.decide(step)
-            else:
-                self._run(step, f"step {number}")
-        self._end()
-        return self._outcome
+    def started(self, step: Run) -> TapRun:
+        """Run the tap: as a process where it may be killed."""
+        if step.kill is None:
+            return self._here(step.settings)
+        state, config = self.loader.state, self._config(step.settings)
+        line = command(_PROGRAM, self.work, config, catalog=self._catalog, state=state)
+        return run_process(line, step.kill, self.work, self.world.answered)
 
-    def _run(self, step: Run, place: str) -> None:
-        world, began = self._world, self._world.now
-        world.clock_off_seconds = step.clock_off_seconds
-        world.arm(step.faults)
-        run = self._started(step)
-        struck = world.disarm()
-        world.clock_off_seconds = 0
+    def acquit(self, run: TapRun, struck: Counter[str]) -> None:
+        """Ceilings that were not reached, and permissions that were lost behind the last need of them."""
         if run.code != _CEILING:  # everything was read before that
             del struck["own_quota_ceiling"], struck["time_ceiling"]
         if run.code == 0:
             del struck["permission_lost"], struck["field_lost"]
-        if step.clock_off_seconds:
-            struck["client_clock_off"] += 1
-        if run.code < 0:
-            struck["sigkill" if run.code == -9 else "signal"] += 1
-        elif step.kill is not None and step.kill.gently and "Interrupted" in run.log:
-            struck["sigterm"] += 1
-        self._loader.load(run, step.kill)
-        outcome = self._outcome
-        outcome.runs += bool(struck)
-        outcome.killed += run.code == -9
-        outcome.faults += Counter(dict.fromkeys(struck, 1))
-        outcome.exit_codes[run.code] += 1
-        met, records = ", ".join(sorted(struck)) or "nothing", sum(map(len, run.records.values()))
-        outcome.told.append(f"{place}: exit code {run.code}, {records} records; it met {met}; {run.sentence}")
-        self._judge_run(run, place)
+
+    def judge(self, run: TapRun, began: datetime, place: str) -> None:
+        """A run that says success owes all that could be seen."""
         if run.code == 0:
+            world = self.world
             found = missing(world.org, (began, world.now), self._streams, self._tables(), world.late)
-            outcome.false_success += bool(found.lost)
-            outcome.wrong += [f"{place}: exit code 0, {sentence}" for sentence in found.wrong]
+            self.outcome.false_success += bool(found.lost)
+            self.outcome.wrong += [f"{place}: exit code 0, {sentence}" for sentence in found.wrong]
 
-    def _judge_run(self, run: TapRun, place: str) -> None:
-        if run.code not in _HONEST and run.code >= 0:
-            self._outcome.wrong.append(f"{place}: exit code {run.code}: {run.sentence}")
-        if "Internal error" in run.log or "Traceback" in run.log:
-            self._outcome.wrong.append(f"{place}: {run.sentence}")
-
-    def _end(self) -> None:
+    def end(self) -> None:
         """Clean runs: when all rows can be seen, and on the day after, as the promise says; then the verdict."""
-        world, outcome = self._world, self._outcome
+        world, outcome = self.world, self.outcome
         seen = max([world.now, *(rows.end + rows.delay for rows in world.late)])
         for place, instant in (("first", seen + timedelta(hours=1)), ("second", seen + timedelta(days=1, hours=1))):
             world.pass_to(instant)
-            run = self._loader.load(self._here({}))
-            self._judge_run(run, f"{place} clean run")
+            run = self.loader.load(self._here({}))
+            self.judge_honesty(run, f"{place} clean run")
             if run.code:
                 outcome.wrong.append(f"{place} clean run: exit code {run.code}: {run.sentence}")
         found = compare(world.org, world.now, self._streams, self._tables(), self._changed())
@@ -133,7 +104,7 @@ class Telling:
         outcome.wrong += [f"at the end: {sentence}" for sentence in found.wrong]
 
     def _tables(self) -> dict[str, dict[str, Json]]:
-        tables = self._loader.tables
+        tables = self.loader.tables
         return {
             stream: {event_id: record for event_id, record in table.items() if not is_void(record)}
             for stream, table in tables.items()
@@ -141,26 +112,17 @@ class Telling:
 
     def _changed(self) -> dict[str, set[str]]:
         """Ids that came with two contents; a save of an opportunity is corrected when the one before comes late."""
-        late = {"opportunity_history"} if self._world.late else set()
-        return {stream: ids for stream, ids in self._loader.changed.items() if stream not in late}
-
-    # --- one run -----------------------------------------------------------------------------------
-
-    def _started(self, step: Run) -> TapRun:
-        if step.kill is None:
-            return self._here(step.settings)
-        state, config = self._loader.state, self._config(step.settings)
-        line = command(_PROGRAM, self._work, config, catalog=self._catalog, state=state)
-        return run_process(line, step.kill, self._work, self._world.answered)
+        late = {"opportunity_history"} if self.world.late else set()
+        return {stream: ids for stream, ids in self.loader.changed.items() if stream not in late}
 
     def _here(self, settings: Json) -> TapRun:
-        state = json.loads(json.dumps(self._loader.state))  # the tap's own, to change
+        state = json.loads(json.dumps(self.loader.state))  # the tap's own, to change
         config = self._config(settings)
         return run_here(lambda: TapSalesforceTemporal(config=config, catalog=self._catalog, state=state))
 
     def _config(self, settings: Json) -> Json:
-        org = self._world.org
-        config = config_for(self._world.server.url, org, **self._story.settings, **settings)
+        org = self.world.org
+        config = config_for(self.world.server.url, org, **self.story.settings, **settings)
         if config.get("auth_flow") == "client_credentials":
             secret = json.loads((org / "login.json").read_text(encoding="utf-8"))["client_secret"]
             del config["username"], config["private_key_path"]
@@ -175,7 +137,7 @@ class Telling:
             for stream in found
             for entry in stream["metadata"]
             if not entry["breadcrumb"]
-            and (self._story.every_stream or entry["metadata"].get("selected-by-default", True))
+            and (self.story.every_stream or entry["metadata"].get("selected-by-default", True))
         ]
 
 

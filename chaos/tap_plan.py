@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from chaos.drawing import few, one_of, some_bytes, traps
 from chaos.plan import Decide, Fault, Hide, Kill, Run, Save, Story
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chaos.plan import Step, Target
 
 __all__ = ["ORG_EVENTS", "draw"]
@@ -161,33 +160,10 @@ def _kill(chance: Random, *, bulk: bool, events: int) -> Kill:
     return replace(fate, at_seconds=round(chance.uniform(0.2, 2.5), 2))
 
 
-def _traps(kind: str, key: str, **trap: object) -> Callable[[Random], Fault]:
-    """A fault of the wire; what is callable in a trap is drawn."""
-
-    def fault(chance: Random) -> Fault:
-        drawn = {name: value(chance) if callable(value) else value for name, value in trap.items()}
-        drawn = {name: value for name, value in drawn.items() if value is not None}
-        return Fault(kind, {key: [{"skip": int(chance.triangular(0, 30, 0)), **drawn}]})
-
-    return fault
-
-
-def _one_of(*values: object) -> Callable[[Random], object]:
-    return lambda chance: chance.choice(values)
-
-
-def _some_bytes(chance: Random) -> int | None:
-    return None if chance.random() < 0.4 else int(10 ** chance.uniform(0, 4.5))
-
-
-def _few(chance: Random) -> int:
-    return chance.randrange(9)
-
-
 def _short_page(chance: Random) -> Fault:
     """A page in the middle of a query, or a whole one, that lacks rows; increments are asked for by composites."""
     pages = chance.random() < 0.5
-    trap = {"pattern": "/query/01g" if pages else "SELECT (?!COUNT).*WHERE", "mode": "shorten", "skip": _few(chance),
+    trap = {"pattern": "/query/01g" if pages else "SELECT (?!COUNT).*WHERE", "mode": "shorten", "skip": few(chance),
             "after_rows": _some_rows(chance)}  # fmt: skip
     size: Json = {"queries": {"page_bytes": chance.randrange(6_000, 40_000)}} if pages else {}
     return Fault("short_page", {**size, "drop": [trap]})
@@ -255,24 +231,24 @@ def _small_pages(chance: Random) -> Fault:
 
 
 _FAULTS = (
-    _traps("http_503", "fail", pattern=_one_of(*_REQUESTS, "oauth2/token", "describe"), status=503,
-           times=_one_of(1, 2, 3), retry_after=_one_of(None, None, 0, 1)),
-    _traps("http_429", "fail", pattern=_one_of(*_REQUESTS), status=429, times=_one_of(1, 2),
-           retry_after=_one_of(None, 0, 1)),
-    _traps("http_500", "fail", pattern=_one_of(*_REQUESTS), status=_one_of(500, 502), times=_one_of(1, 2)),
-    _traps("reset", "drop", pattern=_one_of(*_REQUESTS, "oauth2/token"), mode=_one_of("reset", "drop"),
-           times=_one_of(1, 2), after_bytes=_some_bytes),
-    _traps("truncation", "drop", pattern=_one_of(*_REQUESTS), mode=_one_of("truncate", "shorten", "shorten"),
-           times=_one_of(1, 2), after_bytes=_some_bytes),
+    traps("http_503", "fail", pattern=one_of(*_REQUESTS, "oauth2/token", "describe"), status=503,
+           times=one_of(1, 2, 3), retry_after=one_of(None, None, 0, 1)),
+    traps("http_429", "fail", pattern=one_of(*_REQUESTS), status=429, times=one_of(1, 2),
+           retry_after=one_of(None, 0, 1)),
+    traps("http_500", "fail", pattern=one_of(*_REQUESTS), status=one_of(500, 502), times=one_of(1, 2)),
+    traps("reset", "drop", pattern=one_of(*_REQUESTS, "oauth2/token"), mode=one_of("reset", "drop"),
+           times=one_of(1, 2), after_bytes=some_bytes),
+    traps("truncation", "drop", pattern=one_of(*_REQUESTS), mode=one_of("truncate", "shorten", "shorten"),
+           times=one_of(1, 2), after_bytes=some_bytes),
     _session, _session, _permission, _field, _quota, _quota, _decisions, _decisions,
 )  # fmt: skip
 _REST_FAULTS = (
-    _traps("query_timeout", "query_timeout", pattern=_one_of("WHERE", "History WHERE", "queryAll", "ORDER BY"),
-           times=_one_of(1, 2, 5)),
+    traps("query_timeout", "query_timeout", pattern=one_of("WHERE", "History WHERE", "queryAll", "ORDER BY"),
+           times=one_of(1, 2, 5)),
     _small_pages, _small_pages, _short_page, _short_page,
 )  # fmt: skip
 _BULK_FAULTS = (
     _job, _job, _small_sets,
-    _traps("short_page", "drop", pattern="results", mode="shorten", skip=_few, times=_one_of(1, 2),
+    traps("short_page", "drop", pattern="results", mode="shorten", skip=few, times=one_of(1, 2),
            after_rows=_some_rows),
 )  # fmt: skip

@@ -50,18 +50,21 @@ class World:
 
     Attributes:
         org: Its folder.
+        always: What its control endpoint is asked for before each run.
         clock_off_seconds: How far Salesforce's login service is ahead of this machine's clock.
         late: Rows that are seen late.
     """
 
     org: Path
+    always: Json = field(default_factory=dict)
     clock_off_seconds: float = 0.0
     late: list[Late] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
     _server: Running | None = None
     _first: int = 0
     _faults: Sequence[Fault] = ()
-    _new_late: Counter[str] = field(default_factory=Counter)
+    _new: Counter[str] = field(default_factory=Counter)
+    _recorded: bool = False
 
     def __enter__(self) -> Self:
         self._serve()
@@ -91,12 +94,14 @@ class World:
     def decide(self, step: Decide) -> None:
         """Let happen what a step says."""
         begin = self.now.replace(microsecond=0)
+        self._new.update(step.kinds)
         if step.days:
             self._stack.close()
             advance(self.org, days=step.days)
             self._serve()
         for save in step.saves:
-            self.server.control(clock={"advance_seconds": save.seconds}, act=[save.action])
+            acts = [save.action] if save.action else []
+            self.server.control(**{**save.do, "clock": {"advance_seconds": save.seconds}, "act": acts})
         end = self.now.replace(microsecond=0) + timedelta(seconds=1)
         for hide in step.hides:
             self._hide(hide, begin, end - begin)
@@ -112,7 +117,7 @@ class World:
         late = {"object": hide.sobject, **span, "delay_seconds": hide.delay_seconds}
         if self.server.control(delay_visibility=[late]).delayed:
             self.late.append(Late(hide.sobject, start, end, timedelta(seconds=hide.delay_seconds)))
-            self._new_late[hide.kind] += 1
+            self._new[hide.kind] += 1
 
     def pass_to(self, instant: datetime) -> None:
         """Set the org's clock."""
@@ -123,9 +128,11 @@ class World:
     def arm(self, faults: Sequence[Fault]) -> None:
         """Make ready what a run will meet."""
         self._first = self.server.journal().total
-        self._faults = faults
+        self._faults, self._recorded = faults, False
+        if self.always:
+            self.server.control(**self.always)
         for fault in faults:
-            if fault.after is None:
+            if fault.after is None and not fault.at_record:
                 self.server.control(**fault.do)
         steps = [
             {"name": fault.kind, "do": fault.do, "after": {"requests": fault.after, "matching": fault.matching}}
@@ -133,6 +140,13 @@ class World:
             if fault.after is not None
         ]
         self.server.play(parse_scenario(json.dumps({"steps": steps})))
+
+    def first_record(self) -> None:
+        """The run writes its first record: what waits for that happens."""
+        self._recorded = True
+        for fault in self._faults:
+            if fault.at_record:
+                self.server.control(**fault.do)
 
     def answered(self, requests: int) -> bool:
         """Wait a moment; whether so many requests of the run were answered."""
@@ -142,19 +156,21 @@ class World:
         return False
 
     def disarm(self) -> Counter[str]:
-        """End all faults; returns which kinds struck the run, rows that came late before it included."""
-        struck, self._new_late = self._new_late, Counter()
+        """End all faults; returns which kinds struck the run, those of the steps before it included."""
+        struck, self._new = self._new, Counter()
         state, played = self.server.control(), self.server.scenario().steps
         requests = self.server.journal(self._first).requests
         done = iter([step.done for step in played])
         left = {"bulk": iter(state.bulk_fail)} | {key: iter(getattr(state, key)) for key in _TRAPS}
         for fault in self._faults:
-            times = 1 if fault.after is None else min(1, next(done))
+            times = int(self._recorded) if fault.at_record else 1
+            if fault.after is not None:
+                times = min(1, next(done))
             traps = [(key, trap) for key in left for trap in _traps(fault.do, key)]
             if traps:
                 times = sum((trap.get("times", 1) or 1) - (next(left[key]).times or 0) for key, trap in traps)
             if fault.mark:
-                said = (f"{request.status} {request.fault or ''}" for request in requests)
+                said = (f"{request.status} {request.fault or ''} {' '.join(request.parts)}" for request in requests)
                 times = sum(re.search(fault.mark, line) is not None for line in said)
             struck[fault.kind] += min(times, 1)
         self.server.play(Scenario())

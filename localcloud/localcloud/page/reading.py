@@ -76,7 +76,7 @@ class Reader:
         self._org = org
         self._monotonic = monotonic
         file = f"file:{quote(str((org.path / 'org.sqlite').resolve()))}?mode=ro"
-        self._db = sqlite3.connect(file, uri=True, check_same_thread=False, timeout=30.0)
+        self._db = sqlite3.connect(file, uri=True, check_same_thread=False, timeout=120.0)
         self._lock = Lock()
         self._counted: tuple[int, list[ObjectCount]] = (-1, [])
         self._rest_until = 0.0

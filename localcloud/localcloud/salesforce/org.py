@@ -316,7 +316,7 @@ def _columns(sobject: SObject) -> list[str]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path / "org.sqlite", check_same_thread=False, timeout=30.0)
+    db = sqlite3.connect(path / "org.sqlite", check_same_thread=False, timeout=120.0)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA cache_size = -65536")

@@ -31,7 +31,7 @@ class Snapshot:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.db = sqlite3.connect(folder / "org.sqlite", check_same_thread=False, timeout=30.0, isolation_level=None)
+        self.db = sqlite3.connect(folder / "org.sqlite", check_same_thread=False, timeout=120.0, isolation_level=None)
         self.db.text_factory = bytes
         register(self.db)
         self.db.execute("PRAGMA query_only = ON")

@@ -88,7 +88,7 @@ def create(db: sqlite3.Connection) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection of a reader's own, with a small cache; each statement is a transaction."""
-    db = sqlite3.connect(path / "org.sqlite", check_same_thread=False, timeout=30.0, isolation_level=None)
+    db = sqlite3.connect(path / "org.sqlite", check_same_thread=False, timeout=120.0, isolation_level=None)
     db.execute("PRAGMA cache_size = -2048")
     return db
 
