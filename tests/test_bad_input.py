@@ -128,8 +128,11 @@ def test_an_object_without_permission_fails_its_stream_and_no_other(
     assert not again.records["opportunity_history"]
 
 
-def test_standard_output_on_a_full_disk_is_one_sentence(serve: Serve, small_org: Path, tmp_path: Path) -> None:
-    command = tap_command(tmp_path, config_for(serve(small_org).url, small_org))
+@pytest.mark.parametrize("option", [(), ("--discover",)])
+def test_standard_output_on_a_full_disk_is_one_sentence(
+    option: tuple[str, ...], serve: Serve, small_org: Path, tmp_path: Path
+) -> None:
+    command = tap_command(tmp_path, config_for(serve(small_org).url, small_org), *option)
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert_one_sentence(TapRun(done.returncode, done.stderr), 1, "No space left")

@@ -19,7 +19,7 @@ from microdecisions import timestamps
 from microdecisions.deletions import Deletion, Sighting, resolve
 from tests.deletes import MINUTE, act, deleted_ids, later, truth
 from tests.environments import EmbeddedSnowflake
-from tests.test_deletes_sources import tell_stories
+from tests.test_deletes_sources import ids, tell_stories
 
 ROOT = Path(__file__).parents[1]
 INSTALLED = ROOT / ".meltano" / "extractors" / "tap-salesforce-deletes"
@@ -80,15 +80,26 @@ def test_the_deletes_in_the_warehouse_are_those_of_the_truth_log(serve: Serve, e
         assert first.returncode == 0, first.stderr[-3000:]
         rows, found = deletions(snowflake)
         assert Counter(one.record_id for one in found) == Counter(deleted_ids(truth(empty_org, "delete", "merge")))
-        act(server, "create", object="Account", values={"Name": "Bulk {n}"}, count=2_000)
+        act(server, "create", object="Account", values={"Name": "Bulk {n}"}, count=10_000)
+        act(server, "create", object="Account", values={"Name": "Phoenix"})
+        act(server, "create", object="Account", values={"Name": "Gone"})
         later(server, 5 * MINUTE)
         act(server, "delete", object="Account", where="Name LIKE 'Bulk%'", transaction="one")
+        phoenix, gone = ids(server, "Name = 'Phoenix'"), ids(server, "Name = 'Gone'")
+        for action in ("delete", "undelete", "delete"):
+            act(server, action, object="Account", ids=phoenix)
+            later(server, 5 * MINUTE)
+        act(server, "delete", object="Account", ids=gone)
+        later(server, 5 * MINUTE)
+        act(server, "empty_bin", ids=gone)
         later(server, timedelta(hours=25))
         second = meltano(tmp_path, server, snowflake)
         assert second.returncode == 0, second.stderr[-3000:]
         more, found = deletions(snowflake)
         assert Counter(one.record_id for one in found) == Counter(deleted_ids(truth(empty_org, "delete", "merge")))
-        assert more > rows
+        assert more > rows + 10_000
+        assert [one.undeleted_at is not None for one in found if one.record_id in phoenix] == [True, False]
+        assert all(one.source == "change_event" and one.actor_id is not None for one in found)
         third = meltano(tmp_path, server, snowflake)
         assert third.returncode == 0, third.stderr[-3000:]
         assert deletions(snowflake)[0] == more

@@ -6,12 +6,10 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -111,12 +109,8 @@ def test_a_disk_that_is_full_is_one_sentence_and_no_success(
             del data
             raise OSError(28, "No space left on device")
 
-    @contextmanager
-    def full() -> Iterator[IO[bytes]]:
-        yield Full()
-
     load_file(empty_org, 10)
-    monkeypatch.setattr("tap_salesforce_temporal.org.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("microdecisions.temporary.tempfile.SpooledTemporaryFile", lambda _: Full())
     run = run_here(config_for(serve(empty_org).url, empty_org), "event_log_file")
     assert run.code == 1
     assert "No space left on device" in run.log

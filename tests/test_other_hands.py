@@ -15,8 +15,8 @@ import pytest
 from localcloud.salesforce.ids import make_id
 from localcloud.salesforce.server import Running
 from microdecisions import command, event
+from microdecisions.actors import Actors, UserRow
 from microdecisions.pages import PageWriter, StopFlag
-from tap_salesforce_temporal.actors import Actors, UserRow
 from tests.conftest import NOW
 from tests.harness import Json, TapRun, config_for, run_tap, take, tap_command
 from tests.in_process import catalog_of, many_cases, run_here

@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions.surrogates import without_lone_surrogates
@@ -31,6 +31,7 @@ def test_halves_become_the_replacement_character_and_pairs_stay(body: bytes, tex
     assert msgspec.json.decode(without_lone_surrogates(body)) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_can_be_decoded_and_differs_in_its_halves_alone(text: str) -> None:
     body = without_lone_surrogates(json.dumps(text).encode())
@@ -38,6 +39,7 @@ def test_any_text_can_be_decoded_and_differs_in_its_halves_alone(text: str) -> N
     assert msgspec.json.decode(body) == whole
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_text_without_halves_stays_as_it_is(text: str) -> None:
     body = json.dumps(text).encode()

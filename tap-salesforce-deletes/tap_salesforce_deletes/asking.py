@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from microdecisions.errors import SalesforceError
 from microdecisions.pages import Checkpoint
+from tap_salesforce_deletes.normalise import gap_event
+from tap_salesforce_deletes.run import EXTRACTOR_VERSION
 from tap_salesforce_deletes.writing import pages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from microdecisions.pages import Page
     from tap_salesforce_deletes.keeping import KeptPositions
@@ -28,14 +30,15 @@ def ask_objects(run: Run, kept: KeptPositions, plan: Plan) -> Iterator[Page | Ch
     Raises:
         MicroDecisionError: no object can be asked.
     """
-    pending = kept.positions.pending if run.settings.reconcile != "never" else {}
-    visible = [name for name in pending if name in run.objects]
-    objects = tuple(dict.fromkeys((*visible, *plan.asked)))
+    visible = [name for name in kept.positions.pending if name in run.objects]
+    yield from _cannot_ask(run, kept, [name for name in visible if not _may_be_asked(run, name)])
+    objects = tuple(dict.fromkeys((*(name for name in visible if _may_be_asked(run, name)), *plan.asked)))
+    never_asked = set(plan.asked) - set(kept.positions.objects)
     before, found = run.session.usage.calls, 0
     for sobject in objects:
         run.deadline.check()
         try:
-            for page in _ask(run, kept, sobject):
+            for page in _ask(run, kept, sobject, never_before=sobject in never_asked):
                 found += 0 if isinstance(page, Checkpoint) else len(page)
                 yield page
         except SalesforceError as error:
@@ -49,14 +52,48 @@ def ask_objects(run: Run, kept: KeptPositions, plan: Plan) -> Iterator[Page | Ch
         )
 
 
-def _ask(run: Run, kept: KeptPositions, sobject: str) -> Iterator[Page | Checkpoint]:
+def _may_be_asked(run: Run, sobject: str) -> bool:
+    return run.settings.reconcile != "never" and run.objects[sobject].replicateable
+
+
+def _cannot_ask(run: Run, kept: KeptPositions, objects: Sequence[str]) -> Iterator[Page | Checkpoint]:
+    """Objects that can be seen again, and have no delete log that may be asked for what they missed: a gap each."""
+    now = run.session.server_time()
+    for sobject in objects:
+        since = kept.positions.pending[sobject]
+        sentence = (
+            f"{sobject} can be seen again, and no delete log may be asked for it: deletes from {since:%F %T} UTC to "
+            f"{now:%F %T} UTC may be missing, which a `gap` event says."
+        )
+        run.gap(sentence)
+        yield [
+            gap_event(
+                run.org_id,
+                sobject,
+                since,
+                now,
+                why=sentence,
+                source="change_event",
+                extracted_at=run.extracted_at(),
+                extractor_version=EXTRACTOR_VERSION,
+            )
+        ]
+        kept.become(kept.positions.without_pending(sobject, datetime.max.replace(tzinfo=UTC)))
+    if objects:
+        yield kept.checkpoint()  # at once: a gap that is told twice has another end
+
+
+def _ask(run: Run, kept: KeptPositions, sobject: str, *, never_before: bool) -> Iterator[Page | Checkpoint]:
+    """Ask one object; one that was never asked before from as far back as there is, whatever is pending."""
     stored = kept.positions
-    known = [at for at in (stored.objects.get(sobject), stored.pending.get(sobject)) if at is not None]
+    instants = () if never_before else (stored.objects.get(sobject), stored.pending.get(sobject))
+    known = [at for at in instants if at is not None]
     complete = None
     for part in run.reconciler.reconcile(sobject, min(known, default=None)):
         yield from pages_of(run, part.events)
         if part.gap is not None:
             run.gap(_gap_sentence(sobject, part.gap.start, part.gap.end))
+            kept.become(kept.positions.after_gap(sobject, part.gap.end))
         if part.complete_to is not None:
             complete = part.complete_to
             kept.become(kept.positions.with_object(sobject, complete))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drain", "Drained", "Ended", "Message", "Surroundings"]
 
-_PART: Final = 2_000  # records handed over at once, unless one event has more
+_PART: Final = 1_000  # records handed over at once, unless one event has more
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Drained(msgspec.Struct, frozen=True):
         events: To be written.
         dirty: Objects whose deletes were not named.
         replay_id: Of the last event in it, or of a keepalive.
-        at: The time stamped on that event, or Salesforce's time at the keepalive.
+        at: The latest time stamped on an event up to that one, or Salesforce's time at the keepalive.
         deliveries: Events of the bus that it stands for.
     """
 
@@ -163,18 +163,18 @@ class _Part:
         self._topic = topic
         self._dirty: list[Dirty] = []
         self._replay_id = b""
-        self._at: datetime | None = None
 
     def add(self, replay_id: bytes, found: Normalised) -> None:
         """Add what one event holds."""
         self.events += found.events
         self._dirty += found.dirty
         self.count += 1
-        self._replay_id, self._at = replay_id, found.at
+        self._replay_id = replay_id
+        # A duplicate may stand behind newer events: the bus is in order, so all before it is as new as they are.
         if self.newest is None or found.at > self.newest:
             self.newest = found.at
 
     def taken(self) -> Drained:
         """What is handed over."""
-        assert self._at is not None  # noqa: S101  # nobody takes an empty part
-        return Drained(self._topic, self.events, self._dirty, self._replay_id, self._at, deliveries=self.count)
+        assert self.newest is not None  # noqa: S101  # nobody takes an empty part
+        return Drained(self._topic, self.events, self._dirty, self._replay_id, self.newest, deliveries=self.count)

@@ -9,7 +9,7 @@ import msgspec
 from microdecisions import timestamps
 from tap_salesforce_deletes.normalise import gap_event
 from tap_salesforce_deletes.position import TopicPosition
-from tap_salesforce_deletes.reconcile.deciding import Trouble, decide
+from tap_salesforce_deletes.reconcile.deciding import RETENTION, Trouble, decide
 from tap_salesforce_deletes.run import EXTRACTOR_VERSION
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microdecisions.event import Source as Witness
     from tap_salesforce_deletes.keeping import KeptPositions
     from tap_salesforce_deletes.normalise import Dirty
-    from tap_salesforce_deletes.reconcile.deciding import Decision, Interval
+    from tap_salesforce_deletes.reconcile.deciding import Interval
     from tap_salesforce_deletes.run import Run
     from tap_salesforce_deletes.topics import Topic
 
@@ -61,12 +61,15 @@ class Holes:
             )
             return
         position = kept.positions.topics.get(topic.name)
-        decision = decide(f"{sobject} on {topic.name}", position, Trouble.NO_PERMISSION, run.session.server_time())
-        since = run.session.server_time() if decision.reconcile is None else decision.reconcile.start
+        now = run.session.server_time()
+        decision = decide(f"{sobject} on {topic.name}", position, Trouble.NO_PERMISSION, now)
+        since = now - RETENTION if decision.reconcile is None else decision.reconcile.start
         if decision.gap is None:
             run.log.warning("%s", decision.sentence)
         else:
             yield self._gap(sobject, decision.gap, decision.sentence, "change_event")
+            if run.settings.reconcile == "never":  # nobody will be asked for that, so only what comes now is open
+                since = decision.gap.end
         kept.become(kept.positions.with_pending(sobject, since))  # behind the gap, which is written by now
 
     def dirty(self, topic: str, found: Dirty) -> Iterator[MicroDecisionEvent]:
@@ -78,7 +81,7 @@ class Holes:
             run.log.warning("%s %s: the delete log is asked for it.", topic, found.why)
             kept.become(kept.positions.with_pending(found.sobject, decision.reconcile.start))
             return
-        missing = decision.gap or decision.reconcile
+        missing = decision.unasked
         if missing is not None:
             sentence = f"{topic} {found.why} at {timestamps.to_text(found.at)}, and {self._why_not(found.sobject)}."
             yield self._gap(found.sobject, missing, sentence, "change_event")
@@ -86,8 +89,9 @@ class Holes:
     def _begins_anew(self, topic: Topic, objects: Collection[str], trouble: Trouble) -> Iterator[MicroDecisionEvent]:
         run, kept = self._run, self._kept
         decision = decide(topic.name, kept.positions.topics.get(topic.name), trouble, run.session.server_time())
-        positions = kept.positions.with_topic(topic.name, self._blank(kept.positions.topics.get(topic.name), trouble))
-        missing = self._missing(decision)
+        missing = decision.gap
+        blank = self._blank(kept.positions.topics.get(topic.name), trouble, missing)
+        positions = kept.positions.with_topic(topic.name, blank)
         if decision.reconcile is not None and run.settings.reconcile != "never":
             for sobject in objects:
                 if self._can_be_asked(sobject):
@@ -98,17 +102,14 @@ class Holes:
             yield self._gap(topic.name, missing, decision.sentence, "change_event")
         kept.become(positions)
 
-    def _blank(self, before: TopicPosition | None, trouble: Trouble) -> TopicPosition:
-        """A position without a replay id; what was written stays known, unless it was of another org."""
+    def _blank(self, before: TopicPosition | None, trouble: Trouble, missing: Interval | None) -> TopicPosition:
+        """A position without a replay id; up to where the topic was written, or was told to be missing, stays known."""
         run = self._run
+        told_to = None if missing is None else missing.end
         if before is None or trouble is Trouble.ORG_CHANGED:
-            return TopicPosition(org_id=run.org_id, instance=run.instance)
-        return msgspec.structs.replace(before, replay_id=None, replay_id_at=None)
-
-    def _missing(self, decision: Decision) -> Interval | None:
-        if self._run.settings.reconcile == "never" and decision.reconcile is not None:
-            return decision.reconcile if decision.gap is None else decision.gap
-        return decision.gap
+            return TopicPosition(drained_at=told_to, org_id=run.org_id, instance=run.instance)
+        known = max((at for at in (before.drained_at, before.replay_id_at, told_to) if at is not None), default=None)
+        return msgspec.structs.replace(before, replay_id=None, replay_id_at=None, drained_at=known)
 
     def _can_be_asked(self, sobject: str) -> bool:
         summary = self._run.objects.get(sobject)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listening"]
 
-_WAITING: Final = 4_000  # records in memory between the threads and the writer
-_PAGE: Final = 2_000
+_WAITING: Final = 2_000  # records in memory between the threads and the writer
+_PAGE: Final = 1_000
 _LINGER: Final = 0.02  # seconds; how long a page waits to be full
 _TICK: Final = 0.25  # seconds; how soon the writer sees that time is over
 _MOST_ENRICHED: Final = 10_000
@@ -82,8 +82,8 @@ class Listening:
         """
         for one in self._plans.values():
             yield from self._prepare(one)
-        if self._kept.moved:
-            yield self._kept.checkpoint()
+            if self._kept.moved:
+                yield self._kept.checkpoint()
         self._run.allowance.look()
         for name in self._plans:
             self._begin(name, start_of(self._run, self._kept.positions.topics.get(name)))
@@ -125,7 +125,8 @@ class Listening:
         for drain in self._drains.values():
             drain.halt()
         for drain in self._drains.values():
-            drain.join(_JOIN_SECONDS)
+            if drain.is_alive():  # a signal may have come before it was started
+                drain.join(_JOIN_SECONDS)
 
     def _prepare(self, one: TopicPlan) -> Iterator[Page]:
         """What is wrong with a topic before it is read."""
@@ -208,7 +209,7 @@ class Listening:
             else:
                 self._not_enriched += 1
 
-    def _ended(self, message: Ended) -> Iterator[Page]:
+    def _ended(self, message: Ended) -> Iterator[Page | Checkpoint]:
         run, name = self._run, message.topic
         del self._drains[name]
         error = message.error
@@ -217,6 +218,7 @@ class Listening:
             one = self._plans[name]
             for gap in self._holes.expired(one.topic, one.objects):
                 yield [gap]
+            yield self._kept.checkpoint()  # at once: a gap that is told twice has another end
             self._begin(name, Earliest())
             return
         tally = self._tallies[name]
@@ -229,15 +231,21 @@ class Listening:
             run.ceiling = error
             self._stopping = True  # the allocation is the org's: no other topic gets more
         elif isinstance(error, MicroDecisionError):
+            if name not in str(error):  # one of many topics, and its schemas do not know of which
+                error.args = (f"{name}: {error}",)
             run.failed(error)
         else:
             raise error
 
     def _note_end(self, name: str, end: End | None) -> None:
-        """A topic without a position that had nothing is remembered as begun, so that nothing lies between two runs."""
+        """A topic without a position that had nothing is remembered as begun, so that nothing lies between two runs.
+
+        Not one that was stopped before it was drained: what it still holds is not written.
+        """
         kept, run = self._kept, self._run
         place = kept.positions.topics.get(name)
-        if place is None or place.replay_id is None:
+        from_now = place is None and run.settings.start_from == "latest"
+        if (place is None or place.replay_id is None) and (from_now or end not in {End.STOPPED, End.CEILING}):
             begun = TopicPosition(drained_at=run.started, org_id=run.org_id, instance=run.instance)
             kept.become(kept.positions.with_topic(name, begun))
         if end is End.NO_KEEPALIVE:

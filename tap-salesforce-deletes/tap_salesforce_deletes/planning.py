@@ -37,6 +37,7 @@ class TopicPlan(msgspec.Struct, frozen=True):
         moved: Whether the org has another event bus than the stored position is of.
         too_late: Whether it was last read, without an event or a keepalive, so long ago that events may have come and
             gone since.
+        price: What to warn of before it is read; None when there is nothing to warn of.
     """
 
     topic: Topic
@@ -44,6 +45,7 @@ class TopicPlan(msgspec.Struct, frozen=True):
     hidden: tuple[str, ...]
     moved: bool
     too_late: bool = False
+    price: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -94,13 +96,18 @@ def make_plan(run: Run, positions: Positions) -> Plan:
     topics = []
     for topic in run.topics:
         on_it = carried[topic.name]
-        if (warning := price_warning(topic, on_it.objects or (), filtered=on_it.filtered)) is not None:
-            run.log.warning("%s", warning)
         place = positions.topics.get(topic.name)
         moved = place is not None and (_differ(place.org_id, run.org_id) or _differ(place.instance, run.instance))
         objects = tuple(sorted(on_it.objects)) if on_it.objects else may_be_asked
         topics.append(
-            TopicPlan(topic, objects, tuple(hidden_objects(on_it, run.objects)), moved, _too_late(place, run.started))
+            TopicPlan(
+                topic,
+                objects,
+                tuple(hidden_objects(on_it, run.objects)),
+                moved,
+                _too_late(place, run.started),
+                price_warning(topic, on_it.objects or (), filtered=on_it.filtered),
+            )
         )
     return Plan(tuple(topics), _asked(run, positions, may_be_asked, carried))
 

@@ -89,6 +89,13 @@ class Positions(msgspec.Struct, frozen=True):
             self, pending={**self.pending, sobject: since if known is None else min(known, since)}
         )
 
+    def after_gap(self, sobject: str, until: datetime) -> Positions:
+        """These positions after a gap of an object was written: nothing before its end is to be asked again."""
+        since = self.pending.get(sobject)
+        if since is None or since >= until:
+            return self
+        return msgspec.structs.replace(self, pending={**self.pending, sobject: until})
+
     def without_pending(self, sobject: str, complete_to: datetime) -> Positions:
         """These positions after an object was asked, with nothing left to be asked of it.
 

@@ -77,6 +77,9 @@ class DeleteEvents(PageStream):
         plan = make_plan(run, kept.positions)
         first = not kept.positions.objects
         enrich: Iterator[Page] = iter(())
+        for one in plan.topics:
+            if one.price is not None:
+                self.logger.warning("%s", one.price)
         if plan.topics:
             with closing(Listening(run, kept, plan)) as listening:
                 yield from listening.pages()

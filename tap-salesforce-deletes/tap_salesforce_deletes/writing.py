@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pages_of"]
 
-_PAGE: Final = 2_000
+_PAGE: Final = 1_000
 
 
 def pages_of(run: Run, events: list[MicroDecisionEvent]) -> Iterator[list[MicroDecisionEvent]]:

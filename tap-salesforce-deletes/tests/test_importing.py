@@ -291,3 +291,15 @@ def test_a_state_comes_behind_every_ten_thousand_records(tmp_path: Path) -> None
     kinds = [line["type"] for line in read.lines]
     assert [number for number, kind in enumerate(kinds) if kind == "STATE"] == [10_001, 12_002]
     assert len(read.records) == 12_000
+
+
+def test_an_import_that_is_interrupted_says_that_it_starts_over(tmp_path: Path) -> None:
+    class Interrupted(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            if self.tell():
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    file = old_file(tmp_path / "events_1.db", ({**ROW, "event_id": str(n)} for n in range(200)))
+    with pytest.raises(MicroDecisionError, match="starts over with the first row"):
+        import_files([file], Interrupted(), org_id=ORG, now=NOW)

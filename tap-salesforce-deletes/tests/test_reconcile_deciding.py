@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions.describe import ObjectSummary
 from microdecisions.errors import ConfigurationError
 from tap_salesforce_deletes.position import TopicPosition
-from tap_salesforce_deletes.reconcile.deciding import RETENTION, Decision, Interval, Start, Trouble, decide
+from tap_salesforce_deletes.reconcile.deciding import MARGIN, RETENTION, Decision, Interval, Start, Trouble, decide
 from tap_salesforce_deletes.reconcile.objects import objects_to_reconcile
 from tap_salesforce_deletes.reconcile.windows import SHORTEST, halves, window
 
@@ -50,7 +50,25 @@ def test_an_expired_id_past_72_hours_asks_the_log_and_is_a_gap(ago: timedelta) -
     assert decision.reconcile == Interval(NOW - ago, NOW)
     assert decision.gap is not None
     assert decision.gap.start == NOW - ago
-    assert NOW - RETENTION < decision.gap.end <= NOW - RETENTION + HOUR
+    assert NOW - RETENTION < decision.gap.end <= NOW - RETENTION + MARGIN + HOUR
+
+
+@given(st.integers(0, 59), st.integers(0, 59))
+def test_a_gap_of_an_expired_id_has_one_name_whenever_in_an_hour_it_is_told(one: int, other: int) -> None:
+    position = TopicPosition(b"\x01", None, NOW - 30 * DAY, "00D", "")
+    first, again = (
+        decide(TOPIC, position, Trouble.REPLAY_ID_EXPIRED, NOW.replace(minute=45) + minute * MINUTE).gap
+        for minute in (one, other)
+    )
+    assert first == again
+    assert first is not None
+    assert first.end.minute == first.end.second == 0
+
+
+def test_the_gap_of_an_overflow_that_nobody_can_be_asked_about_has_one_name() -> None:
+    at = NOW - 3 * HOUR
+    first, again = (decide(TOPIC, None, Trouble.OVERFLOW, now, at=at).unasked for now in (NOW, NOW + 5 * HOUR + MINUTE))
+    assert first == again == Interval(at - HOUR, at + MINUTE)
 
 
 def test_an_id_that_expired_before_anything_was_written_reads_what_is_kept() -> None:
@@ -97,7 +115,7 @@ def test_an_overflow_asks_the_log_around_its_instant() -> None:
 def test_an_overflow_before_the_log_begins_is_a_gap() -> None:
     decision = decided(written(HOUR), Trouble.OVERFLOW, NOW - 16 * DAY)
     assert decision.reconcile is None
-    assert decision.gap == Interval(NOW - 16 * DAY - HOUR, NOW - 16 * DAY + HOUR)
+    assert decision.gap == Interval(NOW - 16 * DAY - HOUR, NOW - 16 * DAY + MINUTE)
 
 
 def test_an_object_that_is_hidden_is_a_gap_until_it_is_visible() -> None:
@@ -163,6 +181,7 @@ def test_a_window_goes_back_less_than_15_days(since: datetime | None) -> None:
 
 
 @given(st.datetimes(datetime(2026, 2, 20), datetime(2026, 3, 3), timezones=st.just(UTC)))  # noqa: DTZ001
+@settings(deadline=None)
 def test_halves_meet_and_each_can_be_asked(since: datetime) -> None:
     whole = window(since, NOW)
     if whole is None:

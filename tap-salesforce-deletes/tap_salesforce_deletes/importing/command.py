@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from microdecisions import event, timestamps
-from microdecisions.errors import ConfigurationError, InterruptedRunError, MicroDecisionError
+from microdecisions.errors import ConfigurationError, MicroDecisionError
 from microdecisions.ids import is_id, to_18
 from microdecisions.taps import KEY_PROPERTIES, REPLICATION_KEY
 from tap_salesforce_deletes import position
@@ -100,7 +100,10 @@ def import_files(
     tables = [table for file in dict.fromkeys(files) for table in tables_of(file)]
     imports = Imports(to_18(org_id), _version(), timestamps.to_text(now))
     with Seen() as seen:
-        return _Import(out, imports, seen, copy.deepcopy(state or {})).run(tables)
+        try:
+            return _Import(out, imports, seen, copy.deepcopy(state or {})).run(tables)
+        except KeyboardInterrupt:
+            raise _interrupted() from None
 
 
 class _Import:
@@ -141,7 +144,7 @@ class _Import:
         self._flush()
         if self._counts["bad"]:
             raise MicroDecisionError(
-                f"{self._counts['bad']:,} of {self._counts['rows']:,} rows were not imported, of which the first "
+                f"{self._counts['bad']:,} of {self._counts['rows']:,} rows were not imported, of which up to "
                 f"{_MOST_SENTENCES} are named above; all others were. Correct them and import the file again: nothing "
                 "is doubled by that."
             )
@@ -185,7 +188,7 @@ class _Import:
         except BrokenPipeError:
             # Nobody reads any more; what Python would write at its end goes nowhere, without a word.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise InterruptedRunError(", as the target ended") from None
+            raise _interrupted(", as the target ended") from None
         self._buffer.clear()
 
 
@@ -198,6 +201,13 @@ def _read_state(file: Path | None) -> dict[str, Any] | None:
         raise ConfigurationError(f"The file {file} given by --state cannot be read: {error.strerror}.") from None
     except msgspec.DecodeError:
         raise ConfigurationError(f"The file {file} given by --state is not JSON.") from None
+
+
+def _interrupted(why: str = "") -> MicroDecisionError:
+    return MicroDecisionError(
+        f"The import was interrupted{why}: import the same files again. It starts over with the first row, and nothing "
+        "is doubled by that."
+    )
 
 
 def _version() -> str:

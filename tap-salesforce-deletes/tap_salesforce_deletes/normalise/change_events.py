@@ -6,7 +6,6 @@ Events".
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -39,8 +38,6 @@ _KINDS: Final[Mapping[str, EventType | None]] = {
 
 _NO_RECORD: Final = "000000000000000"
 _MOST_ACTORS: Final = 10_000
-_PLAIN_ID: Final = re.compile(r"(?!0{15})[0-9A-Za-z]{18}").fullmatch
-_PLAIN_TEXT: Final = re.compile(r"[ !#-\[\]-~]*").fullmatch  # what JSON writes as it is
 
 
 class _Head(msgspec.Struct, rename="camel", gc=False):
@@ -83,6 +80,7 @@ class ChangeEvents:
         self._stamps = Stamps(topic)
         self._entities: set[str] = set()
         self._actors: dict[str, str | None] = {}
+        self._plain: tuple[str, ...] = ()
 
     def decisions(self, event: Event, schema: EventSchema, extracted_at: str) -> Normalised:
         """What one event holds; see `Normaliser.decisions`."""
@@ -120,8 +118,9 @@ class ChangeEvents:
         origin, key, user, entity = header.change_origin, header.transaction_key, header.commit_user, header.entity_name
         if (
             len(record_id) != 18
-            or _PLAIN_ID(record_id) is None
-            or _PLAIN_TEXT(f"{origin}{key}{user}") is None
+            or not (record_id.isascii() and record_id.isalnum())
+            or record_id.startswith(_NO_RECORD)
+            or not (_is_plain(key) and self._are_plain(origin, user))
             or header.nulled_fields
             or header.diff_fields
             or header.changed_fields
@@ -159,6 +158,15 @@ class ChangeEvents:
             extracted_at,
             self._version,
         )
+
+    def _are_plain(self, *texts: str) -> bool:
+        """Whether texts that most events share are plain."""
+        if texts == self._plain:
+            return True
+        if not all(map(_is_plain, texts)):
+            return False
+        self._plain = texts
+        return True
 
     def _actor(self, user: str) -> str | None:
         """The id of a user; None for a text that is none."""
@@ -236,6 +244,11 @@ class ChangeEvents:
                 )
             )
         return events
+
+
+def _is_plain(text: str) -> bool:
+    """Whether JSON writes a text as it is."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _not_null(fields: Mapping[str, object]) -> dict[str, object]:

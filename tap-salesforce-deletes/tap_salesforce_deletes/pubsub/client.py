@@ -31,7 +31,8 @@ class PubSubClient:
         tokens: Gives the token of the session for None; for a token that was refused a new one. Called by one thread
             at a time, and once for each refused token, whatever the number of topics.
         plaintext: Without TLS; on this machine only.
-        ca_bundle: A PEM file of certificates to trust in place of the system's.
+        ca_bundle: A PEM file of certificates to trust in place of the system's; without it `REQUESTS_CA_BUNDLE` or
+            `CURL_CA_BUNDLE` may name one.
         policy: How often and how long to try again.
         clocks: Time and chance.
         stop: When it is set, `topic` and `schema` end their pauses; subscriptions are ended by `close`.

@@ -74,6 +74,8 @@ _ORDER: Final[tuple[tuple[str, object], ...]] = (
 """The header as it is today; with any other there are no templates."""
 
 _MOST_HIGH: Final = 100
+_MOST_NUMBERS: Final = 1_000
+_FOUR_MARKS: Final = 0x80 * (1 + (1 << 7) + (1 << 14) + (1 << 21))  # of four bytes that others follow
 
 _NUMBER: Final = rb"([\x80-\xff]{0,8}[\x00-\x7f])"  # at most 9 bytes: 63 bits cannot be too long
 _INT: Final = rb"([\x80-\xff]{0,3}[\x00-\x7f])"
@@ -99,6 +101,7 @@ class Templates:
         self._by_length: dict[int, tuple[_Template, ...]] = {}
         self._count = 0
         self._high: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}
 
     def header(self, payload: bytes) -> ChangeEventHeader | None:
         """The header of a payload that matches a template; None: decode it the long way."""
@@ -113,8 +116,8 @@ class Templates:
                     (record_id.decode(),),
                     template.change_type,
                     key.decode(),
-                    self._number(timestamp),
-                    self._number(sequence),
+                    self._known(timestamp),
+                    self._known(sequence),
                     self._number(commit),
                     origin.decode(),
                     user.decode(),
@@ -123,8 +126,17 @@ class Templates:
                 return None
         return None
 
+    def _known(self, encoded: bytes) -> int:
+        """A number from its bytes; stamps and sequence numbers are the same in many events."""
+        number = self._numbers.get(encoded)
+        if number is None:
+            if len(self._numbers) > _MOST_NUMBERS:
+                self._numbers = {}
+            number = self._numbers[encoded] = _value(encoded)
+        return number
+
     def _number(self, encoded: bytes) -> int:
-        """A number from its bytes; the upper ones of stamps and commits stay the same for a while."""
+        """A number from its bytes; the upper ones of commits stay the same for a while."""
         if len(encoded) < 5:
             return _value(encoded)
         upper = encoded[4:]
@@ -134,7 +146,7 @@ class Templates:
                 self._high = {}
             high = self._high[upper] = _plain(upper) << 28
         first, second, third, fourth = encoded[:4]
-        rest = high | (first & 0x7F) | (second & 0x7F) << 7 | (third & 0x7F) << 14 | (fourth & 0x7F) << 21
+        rest = high + first + (second << 7) + (third << 14) + (fourth << 21) - _FOUR_MARKS
         return rest >> 1 ^ -(rest & 1)
 
     def learn(self, payload: bytes, header: ChangeEventHeader) -> None:

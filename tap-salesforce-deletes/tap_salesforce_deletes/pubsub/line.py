@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from pathlib import Path
@@ -297,19 +298,29 @@ def _address(endpoint: str) -> tuple[str, int]:
 
 
 def _roots(ca_bundle: str | None) -> bytes | None:
-    """Certificates to trust (PEM): the given ones, else the system's, else gRPC's own.
+    """Certificates to trust (PEM): as for the REST API the given ones, else those of the environment's variables.
+
+    Else the system's, else gRPC's own.
 
     Raises:
         CertificateError: The file cannot be read, or holds no certificate.
     """
     if ca_bundle is not None:
-        try:
-            given = Path(ca_bundle).read_bytes()
-        except OSError:
-            given = b""
-        if b"-----BEGIN CERTIFICATE-----" not in given:
-            raise CertificateError("The file of `ca_bundle` cannot be read, or holds no certificate: check its path.")
-        return given
+        return _certificates("`ca_bundle`", Path(ca_bundle))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            return _certificates(name, Path(path))
     store = ssl.create_default_context()
     found = store.get_ca_certs(binary_form=True)
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
+
+
+def _certificates(named: str, path: Path) -> bytes:
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        given = b"\n".join(file.read_bytes() for file in files if not file.is_dir())
+    except OSError:
+        given = b""
+    if b"-----BEGIN CERTIFICATE-----" not in given:
+        raise CertificateError(f"The file of {named} cannot be read, or holds no certificate: check its path.")
+    return given

@@ -338,6 +338,7 @@ class _Stream:
             queue.Empty: Nothing came in time.
         """
         came = self.inbox.get(timeout=timeout_seconds)
+        self.heard_at = self._now()  # while the inbox was full, the reading thread could hear nothing
         self._free.release()
         return came
 
@@ -359,19 +360,22 @@ class _Stream:
             self.inbox.put(ended)
 
     def _take(self, encoded: bytes) -> None:
-        """Put a response into the inbox, and order as many events as it brought once it has room for more."""
+        """Order as many events as a response brought once there is room for it, and put it into the inbox.
+
+        In this sequence the order is on its way while the events are worked on, which leaves other threads no turn.
+        """
         self.heard_at = self._now()
         try:
             message = parse("FetchResponse", encoded)
         except DecodeError:
             message = None
-        self.inbox.put(_Response(message))
         self._free.acquire()
         if message is not None:
             # Nothing on order though we count on it: the service sees it otherwise, and would close the stream.
             asked = len(message.events) or (0 if message.pending_num_requested else MOST_OUTSTANDING)
             if asked:
                 self._requests.put(_REQUESTS[min(asked, MOST_OUTSTANDING)])
+        self.inbox.put(_Response(message))
 
 
 _REQUESTS: Final = tuple(new("FetchRequest", num_requested=count) for count in range(MOST_OUTSTANDING + 1))

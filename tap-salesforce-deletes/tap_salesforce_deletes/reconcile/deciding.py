@@ -3,7 +3,7 @@
 | trouble | position | subscribe | ask the delete log | gap |
 |---|---|---|---|---|
 | replay id expired or corrupted | written up to less than 72 h ago | EARLIEST | no | no |
-| the same | older | EARLIEST | from then on to now | what the delete log does not reach, and undeletes |
+| the same | older | EARLIEST | from then on to now | to the hour in which what is kept begins |
 | the same | never written anything | EARLIEST | no | no |
 | org migrated, sandbox refreshed | any | EARLIEST | from then on to now | the whole interval |
 | overflow of one transaction | any | goes on | around the transaction | no |
@@ -13,7 +13,8 @@
 
 Source: Pub/Sub API guide, "Event Message Durability" and "Handle Errors"; Change Data Capture guide, "Overflow Events"
 and "Required Permissions"; REST API Developer Guide, "sObject Get Deleted". Events are kept for 72 hours; that they go
-to the minute is not promised, so a quarter of an hour is taken off.
+to the minute is not promised, so a quarter of an hour is taken off. Such a gap ends with an hour, so that a run that is
+killed behind it and runs again gives it the same name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from microdecisions import timestamps
 if TYPE_CHECKING:
     from tap_salesforce_deletes.position import TopicPosition
 
-__all__ = ["Decision", "Interval", "Start", "Trouble", "decide"]
+__all__ = ["Decision", "Interval", "Start", "Trouble", "ceil_hour", "decide"]
 
 RETENTION: Final = timedelta(hours=72)
 """How long events stay on the bus."""
@@ -38,6 +39,7 @@ DELETE_LOG: Final = timedelta(days=15)
 """How far back getDeleted goes at most."""
 AROUND_OVERFLOW: Final = timedelta(hours=1)
 """A transaction's rows are stamped when they are written, its events when it ends."""
+_BEHIND_OVERFLOW: Final = timedelta(minutes=1)
 
 
 class Trouble(StrEnum):
@@ -78,6 +80,7 @@ class Decision(msgspec.Struct, frozen=True):
         start: Subscribe from there; None: leave the topic for this run.
         reconcile: Ask the delete log for the topic's objects over this interval, after the topic is drained.
         gap: What even that cannot bring: to be written as a `gap`.
+        unasked: What is missing where the delete log is not asked: to be written as a `gap` then.
         exit_code: How the run ends because of it, whatever else it does: 0, 2, 3, or 4.
         sentence: For an operator.
     """
@@ -87,6 +90,13 @@ class Decision(msgspec.Struct, frozen=True):
     gap: Interval | None
     exit_code: int
     sentence: str
+    unasked: Interval | None = None
+
+
+def ceil_hour(instant: datetime) -> datetime:
+    """The next full hour, or the instant itself when it is one."""
+    floor = instant.replace(minute=0, second=0, microsecond=0)
+    return floor if floor == instant else floor + timedelta(hours=1)
 
 
 def decide(
@@ -148,12 +158,13 @@ def _expired(topic: str, written_to: datetime | None, now: datetime) -> Decision
             f"{topic}: the stored replay id has expired on a quiet topic; the topic was written up to "
             f"{timestamps.to_text(written_to)}, so reading all that is kept loses nothing.",
         )
+    end = ceil_hour(oldest)
     return Decision(
         Start.EARLIEST,
         Interval(written_to, now),
-        Interval(written_to, oldest),
+        Interval(written_to, end),
         4,
-        f"{topic}: events from {timestamps.to_text(written_to)} to {timestamps.to_text(oldest)} may have gone from the "
+        f"{topic}: events from {timestamps.to_text(written_to)} to {timestamps.to_text(end)} may have gone from the "
         "bus, which keeps them for 72 hours: the delete log is asked for the deletes among them; undeletes, and who "
         "deleted, are in a `gap` event. Run at least once a day.",
     )
@@ -173,14 +184,16 @@ def _moved(topic: str, written_to: datetime | None, now: datetime) -> Decision:
 
 
 def _overflow(topic: str, at: datetime, now: datetime) -> Decision:
+    around = Interval(at - AROUND_OVERFLOW, at + _BEHIND_OVERFLOW)
     if at < now - DELETE_LOG:
         return Decision(
             Start.CUSTOM,
             None,
-            Interval(at - AROUND_OVERFLOW, at + AROUND_OVERFLOW),
+            around,
             4,
             f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events, and the delete log goes "
             "back 15 days only: a `gap` event is written.",
+            around,
         )
     return Decision(
         Start.CUSTOM,
@@ -189,6 +202,7 @@ def _overflow(topic: str, at: datetime, now: datetime) -> Decision:
         0,
         f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events: the delete log is asked for "
         "its deletes.",
+        around,
     )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from tap_salesforce_deletes.reconcile.deciding import DELETE_LOG, Interval
+from tap_salesforce_deletes.reconcile.deciding import DELETE_LOG, Interval, ceil_hour
 
 __all__ = ["SHORTEST", "floor_minute", "halves", "window"]
 
 SHORTEST: Final = timedelta(minutes=2)
 """The shortest window that may be asked for."""
-_SAFELY: Final = timedelta(hours=1)
+_SAFELY: Final = timedelta(minutes=15)
 
 
 def window(since: datetime | None, now: datetime) -> Interval | None:
@@ -29,7 +29,7 @@ def window(since: datetime | None, now: datetime) -> Interval | None:
         Whole minutes; it may begin before `since`, as a window has a shortest length.
     """
     end = floor_minute(now)
-    oldest = floor_minute(now - DELETE_LOG + _SAFELY)
+    oldest = ceil_hour(now - DELETE_LOG + _SAFELY)  # a full hour: the gap before it has one name
     start = oldest if since is None else max(floor_minute(since), oldest)
     if start >= end:
         return None

@@ -268,6 +268,27 @@ def test_tls_is_verified_against_the_given_authority(mock: Mock, tmp_path: Path)
         client.topic(ACCOUNTS)
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_the_environment_may_name_the_authority_as_for_rest(
+    mock: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, whole_folder: bool
+) -> None:
+    files = certificates(tmp_path)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(files.authority.parent if whole_folder else files.authority))
+    server = PubSubServer(
+        mock.org, mock.sessions, mock.switches, mock.usage, mock.journal, tls_cert=files.certificate, tls_key=files.key
+    )
+    try:
+        with PubSubClient(f"localhost:{server.port}", tokens=mock.token) as client:
+            assert client.topic(ACCOUNTS).can_subscribe
+    finally:
+        server.stop()
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere.pem"))
+    with pytest.raises(CertificateError, match=f"of {variable} cannot be read"):
+        PubSubClient("localhost:1", tokens=mock.token)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
 def test_a_file_of_certificates_that_holds_none_is_said(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ca.pem"

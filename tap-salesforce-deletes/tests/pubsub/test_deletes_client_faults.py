@@ -16,7 +16,7 @@ from localcloud.salesforce.pubsub.control import Duplicate, GoAway, Migration
 from localcloud.salesforce.pubsub.switches import ConnectionCut, Hang, RpcFailure
 from microdecisions.errors import LoginError, MicroDecisionError
 from microdecisions.login import Token
-from microdecisions.retries import RetryPolicy
+from microdecisions.retries import Clocks, RetryPolicy
 from tap_salesforce_deletes.pubsub.client import Timing
 from tap_salesforce_deletes.pubsub.errors import (
     DeliveryLimitError,
@@ -93,6 +93,20 @@ def test_a_service_that_stays_silent_is_given_up(mock: Mock) -> None:
         subscription.receive(20)
     with pytest.raises(PubSubError, match="sign of life"):
         subscription.receive(20)
+
+
+def test_a_slow_writer_is_not_taken_for_a_silent_service(mock: Mock, events_of: Read) -> None:
+    mock.deletes(*range(12))
+    mock.control(chunk=1)
+    seconds = [0.0]
+    subscription = mock.client(clocks=Clocks(monotonic=lambda: seconds[0])).subscription(ACCOUNTS, Earliest())
+    events_of(subscription, 1)
+    mock.seen("pubsub_fetch", 12)
+    seconds[0] = 1_000.0  # the writer waited for its target
+    events_of(subscription, 11)
+    assert not subscription.is_idle(1.0)
+    assert subscription.receive(0.0) is None
+    assert subscription.reconnects == 0
 
 
 def test_tries_are_bounded_and_counted_anew_after_a_response(mock: Mock, events_of: Read) -> None:
