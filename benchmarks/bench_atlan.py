@@ -74,6 +74,7 @@ def main() -> None:
     found = {
         "events": options.events,
         "events_per_s": round(options.events / first.report["ledger_seconds"]),
+        "events_per_s_with_start_and_atlan": round(options.events / first.seconds),
         "replay_per_s": round(options.events / replay.report["ledger_seconds"]),
         "requests_first": first.requests,
         "write_requests_replay": replay.writes,

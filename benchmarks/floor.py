@@ -18,7 +18,7 @@ import msgspec
 import requests
 
 from microdecisions import values
-from tap_salesforce_temporal.actors import Actor
+from microdecisions.actors import Actor
 from tap_salesforce_temporal.normalise import Extraction, field_change
 from tap_salesforce_temporal.reading.cells import rows_of
 from tap_salesforce_temporal.reading.rest import QueryPage

@@ -24,6 +24,7 @@ __all__ = [
     "CatalogAsset",
     "find_connection",
     "find_connections",
+    "has_connection",
     "load_catalog",
     "organizations",
     "search",
@@ -112,6 +113,11 @@ def find_connections(gateway: Gateway) -> list[CatalogAsset]:
     """All Salesforce connections that the token can see."""
     filters: list[Query] = [Term(field="connectorName", value="salesforce")]
     return [_asset(one, None) for one in search(gateway, ["Connection"], filters, ["connectorName"])]
+
+
+def has_connection(gateway: Gateway, qualified_name: str) -> bool:
+    """Whether the token can see a connection of any kind."""
+    return any(search(gateway, ["Connection"], [Term(field="qualifiedName", value=qualified_name)], []))
 
 
 def organizations(gateway: Gateway, connection: CatalogAsset) -> dict[str, str]:

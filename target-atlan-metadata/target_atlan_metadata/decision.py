@@ -18,7 +18,7 @@ class Context(msgspec.Struct, gc=False):
     """The part of an event's context that is read."""
 
     source: Source | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
 
 
 class Decision(msgspec.Struct, gc=False):

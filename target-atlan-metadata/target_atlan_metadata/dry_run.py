@@ -47,5 +47,8 @@ class FiguresPrinter:
     def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
         """Nothing is left to do."""
 
+    def count(self, report: Report) -> None:
+        """Nothing is asked."""
+
     def close(self) -> None:
         """Nothing to close."""

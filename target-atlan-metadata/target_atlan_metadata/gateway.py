@@ -14,6 +14,8 @@ import time
 import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from httpx_retries import Retry
@@ -23,7 +25,7 @@ with warnings.catch_warnings():
     from pyatlan.client.atlan import AtlanClient
 from pyatlan.errors import AtlanError as PyatlanError
 
-from microdecisions.errors import InterruptedRunError
+from microdecisions.errors import ConfigurationError, InterruptedRunError
 from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, AtlanRefusedError
 
 if TYPE_CHECKING:
@@ -33,13 +35,42 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-__all__ = ["Gateway", "Throttle"]
+__all__ = ["Gateway", "Throttle", "proxy_for"]
 
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0  # seconds
 _BLOCK: Final = 65.0  # seconds: a tenant over its rate limit answers 429 for a minute (docs.atlan.com, API limits)
 _LONGEST_BLOCK: Final = 300.0
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def proxy_for(origin: str) -> str | None:
+    """The proxy that the environment asks for, for one address.
+
+    pyatlan itself takes `HTTPS_PROXY` for every host and does not look at `NO_PROXY` (11.6, `client/atlan.py`).
+
+    Args:
+        origin: Scheme and host, perhaps with a port.
+
+    Raises:
+        ConfigurationError: the environment names something that is no proxy.
+    """
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    if host in _LOOPBACK or proxy_bypass(host if parts.port is None else f"{host}:{parts.port}"):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy is None:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme not in {"http", "https"} or not urlsplit(proxy).hostname:
+        raise ConfigurationError(
+            "The environment variable HTTPS_PROXY (or ALL_PROXY) must be the address of an HTTP proxy, such as "
+            "http://proxy.example.com:3128."
+        )
+    return proxy
 
 
 class Throttle:
@@ -131,6 +162,7 @@ class Gateway:
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
             verify=settings.ca_bundle or True,
+            proxy=proxy_for(settings.origin),
             **login,
         )
         if (tokens := self.client._oauth_token_manager) is not None:

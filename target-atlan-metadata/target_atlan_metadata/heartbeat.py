@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Heartbeat", "Mark"]
 
 _FRESH: Final = timedelta(hours=24)
+_NEVER: Final = "2000-01-01T00:00:00.000000Z"
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -38,6 +39,10 @@ class Mark(msgspec.Struct, frozen=True):
     ledger: str
     generation: int
     as_of: str
+
+
+_UNREADABLE: Final = Mark("", 0, _NEVER)
+"""Stands for a text that no ledger wrote."""
 
 
 class Heartbeat:
@@ -74,6 +79,11 @@ class Heartbeat:
         """
         self._found = self._read()
         may_change = may_change or self._ledger.may_take_over
+        if self._found == _UNREADABLE and not may_change:
+            raise LedgerLostError(
+                f"The attribute `{LEDGER}` of the Salesforce connection in Atlan was changed by someone: set "
+                "`allow_ledger_change` for one run to write the figures of this ledger, or take the value away there."
+            )
         if self._found is None or may_change or self._is_ours(self._found):
             return
         raise LedgerLostError(_sentence(self._found, self._ledger))
@@ -129,10 +139,7 @@ class Heartbeat:
             mark = msgspec.json.decode(str(text), type=Mark)
             timestamps.parse(mark.as_of)
         except (msgspec.DecodeError, ValueError):
-            raise LedgerLostError(
-                f"The attribute `{LEDGER}` of the Salesforce connection in Atlan was changed by someone: set "
-                "`allow_ledger_change` for one run to write the figures of this ledger, or take the value away there."
-            ) from None
+            return _UNREADABLE
         return mark
 
 

@@ -1,17 +1,20 @@
-"""Lineage from objects of Salesforce to the tables of their events: only between assets that are there.
+"""Lineage from objects of Salesforce to the tables of their events, and on to dbt models: only between what is there.
 
-A table is found by its name, which a loader makes of the stream's, never by a qualified name that is built. The process
-between the two has an id of its own, so writing it again changes nothing.
+A table is found by its name, which a loader makes of the stream's, a model by the compiled SQL that reads the table:
+never by a qualified name that is built. The process between the two has an id of its own, so writing it again changes
+nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from pyatlan.model.assets import Asset, Process, SalesforceObject, Table
 from pyatlan.model.search import Terms
 
 from target_atlan_metadata.catalog import Catalog, CatalogAsset, search
+from target_atlan_metadata.dbt import models_of
 from target_atlan_metadata.figures import AssetKey
 
 if TYPE_CHECKING:
@@ -24,6 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["link"]
 
 _CHUNK = 100
+_PLACE = ("schemaQualifiedName", "schemaName", "databaseName")
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """One process: its name, and references to what it leads from and to."""
+
+    name: str
+    source: Asset
+    sink: Asset
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return str(self.source.guid), str(self.sink.guid)
 
 
 def link(
@@ -34,7 +50,7 @@ def link(
     links: Sequence[tuple[str, str]],
     log: logging.Logger,
 ) -> int:
-    """Link each object to the tables of the streams that had events of it.
+    """Link each object to the tables of the streams that had events of it, and these to the dbt models that read them.
 
     Args:
         gateway: To Atlan.
@@ -50,40 +66,45 @@ def link(
     wanted = [(stream, catalog.find(AssetKey(name))) for stream, name in links]
     found = [(stream, asset) for stream, asset in wanted if asset is not None]
     tables = _tables(gateway, sorted({stream for stream, _ in found}), settings.warehouse_schema_qualified_name, log)
-    pairs = [(stream, asset, tables[stream]) for stream, asset in found if stream in tables]
-    if not pairs:
+    if not tables:
         return 0
+    steps = {
+        f"target-atlan-metadata/{asset.api_name}/{stream}": _Step(
+            f"{asset.api_name} history to {stream}",
+            SalesforceObject.ref_by_guid(asset.guid),
+            Table.ref_by_guid(str(tables[stream].guid)),
+        )
+        for stream, asset in found
+        if stream in tables
+    }
     owner = settings.lineage_connection_qualified_name or connection.qualified_name
-    processes = {_id(stream, asset): (stream, asset, table) for stream, asset, table in pairs}
-    there = _processes(gateway, [f"{owner}/{name}" for name in processes])
-    new: list[Asset] = [
-        _process(owner, name, *parts)
-        for name, parts in processes.items()
-        if there.get(f"{owner}/{name}") != (parts[1].guid, parts[2])
-    ]
+    steps |= {
+        f"target-atlan-metadata/{read.stream}/dbt/{read.digest}": _Step(
+            f"{read.stream} to dbt model {read.name}", Table.ref_by_guid(read.table), read.model
+        )
+        for read in models_of(gateway, tables, owner)
+    }
+    there = _processes(gateway, [f"{owner}/{name}" for name in steps])
+    new = [_process(owner, name, step) for name, step in steps.items() if there.get(f"{owner}/{name}") != step.ends]
     for start in range(0, len(new), settings.batch_size):
         batch = new[start : start + settings.batch_size]
         gateway.write("write lineage", lambda: gateway.client.asset.save(batch))  # noqa: B023
     return len(new)
 
 
-def _id(stream: str, asset: CatalogAsset) -> str:
-    return f"target-atlan-metadata/{asset.api_name}/{stream}"
-
-
-def _process(owner: str, name: str, stream: str, asset: CatalogAsset, table: str) -> Process:
+def _process(owner: str, name: str, step: _Step) -> Asset:
     process: Process = Process.creator(
-        name=f"{asset.api_name} history to {stream}",
+        name=step.name,
         connection_qualified_name=owner,
         process_id=name,
-        inputs=[SalesforceObject.ref_by_guid(asset.guid)],
-        outputs=[Table.ref_by_guid(table)],
+        inputs=[step.source],
+        outputs=[step.sink],
     )
     return process
 
 
-def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: logging.Logger) -> Mapping[str, str]:
-    """GUID of the table of each stream; a stream with several tables has none until a schema is named."""
+def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: logging.Logger) -> Mapping[str, Any]:
+    """The table of each stream; a stream with several tables has none until a schema is named."""
     by_name: dict[str, list[Any]] = {}
     names = list(streams)
     for start in range(0, len(names), _CHUNK):
@@ -92,7 +113,7 @@ def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: l
         filters = [
             Terms(field="name.keyword", values=sorted({form for name in chosen for form in (name, name.upper())}))
         ]
-        for table in search(gateway, ["Table", "View"], filters, ["schemaQualifiedName"]):
+        for table in search(gateway, ["Table", "View"], filters, _PLACE):
             if schema in {None, getattr(table, "schema_qualified_name", None)}:
                 by_name.setdefault(str(table.name).casefold(), []).append(table)
     several = sorted(name for name, tables in by_name.items() if len(tables) > 1)
@@ -103,7 +124,9 @@ def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: l
             len(several),
             several[0],
         )
-    return {stream: str(tables[0].guid) for stream in names if len(tables := by_name.get(stream.casefold(), [])) == 1}
+    if schema is not None and names and not by_name:
+        log.warning("No lineage is written: `warehouse_schema_qualified_name` names no schema with tables of events.")
+    return {stream: tables[0] for stream in names if len(tables := by_name.get(stream.casefold(), [])) == 1}
 
 
 def _processes(gateway: Gateway, names: Sequence[str]) -> dict[str, tuple[str, str]]:

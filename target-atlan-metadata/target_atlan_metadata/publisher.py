@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.announcements import announce
 from target_atlan_metadata.attributes import FIGURES, digest_of, values_of
-from target_atlan_metadata.catalog import Catalog, find_connection, load_catalog
+from target_atlan_metadata.catalog import Catalog, find_connection, has_connection, load_catalog, organizations
 from target_atlan_metadata.custom_metadata import ensure_set
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import AtlanError, UnresolvedError
@@ -53,7 +53,6 @@ class AtlanPublisher:
         self._log = log
         self._clock = clock
         self._gateway = gateway(settings)
-        self._is_current = True
         self._deletes_before: dict[str, int] = {}
 
     def start(self, ledger: Ledger) -> None:
@@ -78,6 +77,7 @@ class AtlanPublisher:
                 f"The custom metadata `{settings.custom_metadata_name}` is not in Atlan, or lacks attributes: let an "
                 "admin's token create it with `create_custom_metadata` `auto`, or make it by docs/atlan.md."
             )
+        self._check_names()
         self._load()
         self._told = ledger.told()
         if self._metadata is not None:
@@ -137,7 +137,6 @@ class AtlanPublisher:
             if self._ledger.is_empty is False and not self._heartbeat.is_claimed and self._heartbeat.is_due(as_of):
                 self._heartbeat.claim(self._writer, as_of)
             self._heartbeat.confirm()
-        report.requests, report.writes = self._gateway.requests, self._gateway.writes
         if report.failed:
             raise AtlanError(
                 f"Atlan refuses {len(report.failed)} of the assets, the others are written. First: {report.failed[0]}"
@@ -149,9 +148,32 @@ class AtlanPublisher:
                 "Everything else is written."
             )
 
+    def count(self, report: Report) -> None:
+        """Tell how many requests were made."""
+        report.requests, report.writes = self._gateway.requests, self._gateway.writes
+
     def close(self) -> None:
         """Close the connections to Atlan."""
         self._gateway.close()
+
+    def _check_names(self) -> None:
+        """See that what the settings name is there: a wrong name would leave everything unresolved, or make a ghost.
+
+        Raises:
+            ConfigurationError: it is not.
+        """
+        organization = self._settings.organization_qualified_name
+        if organization is not None and organization not in organizations(self._gateway, self._connection):
+            raise ConfigurationError(
+                "Setting `organization_qualified_name` names no organization of the Salesforce connection: "
+                "`target-atlan-metadata explore` lists them."
+            )
+        owner = self._settings.lineage_connection_qualified_name
+        if owner is not None and self._settings.lineage == "auto" and not has_connection(self._gateway, owner):
+            raise ConfigurationError(
+                "Setting `lineage_connection_qualified_name` names no connection that the token can see: copy its "
+                "qualified name from Atlan, or leave the setting out."
+            )
 
     def _load(self) -> None:
         self._catalog: Catalog = load_catalog(
@@ -183,7 +205,7 @@ class AtlanPublisher:
             if carried == wanted and last in {None, digest_of(values)}:
                 report.unchanged += 1
                 continue
-            differing.append((key, asset, {**dict.fromkeys(carried), **wanted}))
+            differing.append((key, asset, values))  # None too: the index may not show yet what has to go
         return differing
 
     def _write(self, writes: Sequence[Write], report: Report) -> Sequence[Write]:

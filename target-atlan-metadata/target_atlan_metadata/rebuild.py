@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def fill(ledger: Ledger, files: Iterable[Path]) -> int:
                 for name, records in _runs(stream, lines):
                     ledger.add(_stream(name, records[0]).decode(records), name)
                     number += len(records)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or "it is not a whole gzip file"
             raise ConfigurationError(f"The file {path} cannot be read: {reason}.") from None
     ledger.allow_take_over()

@@ -11,6 +11,7 @@ class Report(msgspec.Struct):
     """Counts of one run.
 
     Attributes:
+        complete: Whether the run came to its end without an error.
         events: Events that came.
         counted: Of them, those that changed what the ledger says.
         secondary: Second witnesses, which are not counted.
@@ -28,6 +29,7 @@ class Report(msgspec.Struct):
         ledger_seconds: From the first event to the commit of the last one, without what Atlan took in between.
     """
 
+    complete: bool = False
     events: int = 0
     counted: int = 0
     secondary: int = 0

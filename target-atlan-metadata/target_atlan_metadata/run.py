@@ -55,6 +55,9 @@ class Publisher(Protocol):
             MicroDecisionError: the run is not complete.
         """
 
+    def count(self, report: Report) -> None:
+        """Note in the report what was asked and written so far."""
+
     def close(self) -> None:
         """Close connections, also after a failure."""
 
@@ -100,6 +103,7 @@ class Run:
         Raises:
             MicroDecisionError: they cannot.
         """
+        self._make_room_for_report()
         self._publisher.start(self._ledger)
 
     def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
@@ -122,7 +126,13 @@ class Run:
         Raises:
             MicroDecisionError: the run is not complete.
         """
-        as_of = self._clock()
+        try:
+            self._finish(self._clock())
+            self.report.complete = True
+        finally:
+            self._tell_report()
+
+    def _finish(self, as_of: datetime) -> None:
         if self._settings.dry_run:
             self._ledger.settle()
         else:
@@ -136,10 +146,7 @@ class Run:
                 event_ids_days=self._settings.keep_event_ids_days,
                 daily_days=self._settings.keep_daily_days,
             )
-        try:
-            self._publisher.finish(told, self.report, as_of)
-        finally:
-            self._tell_report()
+        self._publisher.finish(told, self.report, as_of)
 
     def close(self) -> None:
         """Give the ledger free; what is not committed is lost."""
@@ -165,14 +172,24 @@ class Run:
         report.counted = (
             received.events - received.known - received.secondary - received.too_old - received.unplaced - received.gaps
         )
+        self._publisher.count(report)
         self._log.info("%s", report.line())
         if self._settings.report_path is not None:
-            try:
-                Path(self._settings.report_path).expanduser().write_bytes(msgspec.json.encode(report) + b"\n")
-            except OSError as error:
-                raise ConfigurationError(
-                    f"The file that `report_path` names cannot be written ({error.strerror}): everything else is done."
-                ) from None
+            self._write_report(msgspec.json.encode(report) + b"\n")
+
+    def _make_room_for_report(self) -> None:
+        """Empty the file, so that a run that is killed does not leave the report of another one."""
+        if self._settings.report_path is not None:
+            self._write_report(b"")
+
+    def _write_report(self, content: bytes) -> None:
+        try:
+            Path(self._settings.report_path or "").expanduser().write_bytes(content)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The file that `report_path` names cannot be written ({error.strerror}): its folder must exist, and "
+                "be open to the user of this process."
+            ) from None
 
 
 def _day(instant: datetime) -> int:

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Target
+from singer_sdk.exceptions import InvalidJSONSchema
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.mapper import SameRecordTransform
 
 from microdecisions import command
-from microdecisions.errors import ConfigurationError, InterruptedRunError
+from microdecisions.errors import ConfigurationError, InterruptedRunError, MicroDecisionError
 from microdecisions.settings import json_schema, load
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import InputError
@@ -25,7 +26,7 @@ from target_atlan_metadata.sink import DecisionSink, MissingSchemaError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     import click
@@ -52,10 +53,11 @@ class TargetAtlanMetadata(Target):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic, **arguments: Any) -> None:
+        self._monotonic = monotonic
         self._events: dict[str, EventStream | None] = {}
         self._state: bytes | None = None
-        self._drained_at = time.monotonic()
+        self._drained_at = monotonic()
         self._undrained = False
         self._stopped_by: int | None = None
         self._is_closed = False
@@ -105,9 +107,12 @@ class TargetAtlanMetadata(Target):
         events = self._events[stream]
         if events is not None:
             self.run.add(events.decode(records), stream)
+            self._sinks_active[stream].record_counter_metric.increment(len(records))
             return
         for record in records:
             row = self.message_reader.deserialize_json(bytes(record))
+            if not isinstance(row, dict):
+                raise InputError(f"A record of stream `{stream}` is no JSON object: the tap must write objects.")
             self._process_record_message({"type": "RECORD", "stream": stream, "record": row})
 
     def take_state(self, value: bytes) -> None:
@@ -116,7 +121,7 @@ class TargetAtlanMetadata(Target):
 
     def look_at_clock(self) -> None:
         """Drain when a minute is over, so that a long run keeps moving its state."""
-        if (self._undrained or self._state) and time.monotonic() - self._drained_at >= _DRAIN_SECONDS:
+        if (self._undrained or self._state) and self._monotonic() - self._drained_at >= _DRAIN_SECONDS:
             self.run.checkpoint()
             self._drain()
 
@@ -141,7 +146,12 @@ class TargetAtlanMetadata(Target):
         stream = message_dict["stream"]
         if not isinstance(properties, dict):
             raise InputError(f"The SCHEMA message of stream `{stream}` has no properties: the tap must write them.")
-        super()._process_schema_message(message_dict)
+        try:
+            super()._process_schema_message(message_dict)
+        except InvalidJSONSchema:
+            raise InputError(
+                f"The SCHEMA message of stream `{stream}` holds no valid JSON schema: the tap must write one."
+            ) from None
         maps = self.mapper.stream_maps[stream]
         is_same = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
         sink = self._sinks_active.get(stream)
@@ -151,6 +161,9 @@ class TargetAtlanMetadata(Target):
                 other.check()
         self._events[stream] = sink.events if is_same and isinstance(sink, DecisionSink) else None
 
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Left out: an event stays counted whatever version of a table it was in."""
+
     def _handle_max_record_age(self) -> None:
         """Left to `look_at_clock`."""
 
@@ -158,12 +171,18 @@ class TargetAtlanMetadata(Target):
         """Have the SDK finish its sinks, and write the state of everything that is drained."""
         state, self._state = self._state, None
         self._undrained = False
-        self._drained_at = time.monotonic()
+        self._drained_at = self._monotonic()
         self.drain_all(is_endofpipe=is_end)
         if state is not None and not self.settings.dry_run:
             self._is_writing_state = True
-            sys.stdout.write(state.decode() + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(state.decode() + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python says on leaving that it cannot flush
+                raise MicroDecisionError(
+                    "Nobody reads the state on standard output any longer: figures are written, run again."
+                ) from None
             self._is_writing_state = False
             self._check_signal()
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SET = "Salesforce Activity"
 SCHEMA = "default/snowflake/"
+FEW = ("Case", "Lead", "Contract")
+"""Objects of a small catalog, which loads in little time."""
 
 
 class Runs:

@@ -310,7 +310,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_event_takes_at_most_forty_bytes(tmp_path: Path) -> None:
-    number = 60_000
+    number = 30_000
     with Ledger(url(tmp_path)) as ledger:
         for start in range(0, number, 5_000):
             ledger.add(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from event_making import USER, record, record_line, schema_line, state_line
-from running_target import SET, Runs, carried, guid
+from pyatlan.model.custom_metadata import CustomMetadataDict
+from running_target import FEW, SET, Runs, carried, guid
 
 from localcloud.atlan.running import Running, serve_in_thread
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import gateway
 from target_atlan_metadata.attributes import ATTRIBUTES
 from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, LedgerLostError, UnresolvedError
+from target_atlan_metadata.report import Report
+from target_atlan_metadata.settings import TargetSettings
+from target_atlan_metadata.target import TargetAtlanMetadata
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -25,7 +31,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def atlan(tmp_path: Path) -> Iterator[Running]:
     (tmp_path / "atlan").mkdir()
-    with serve_in_thread(tmp_path / "atlan") as served:
+    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
         yield served
 
 
@@ -62,6 +68,42 @@ def test_figures_are_on_the_object_and_on_the_field(runs: Runs, atlan: Running) 
     status = carried(atlan, "Case", "Status")
     assert (status["Changes"], "Deletes" in status, "Last changed field" in status) == (3, False, False)
     assert (report.written, report.unresolved, report.failed) == (2, {}, [])
+
+
+class Slow:
+    """Input that comes in pieces; before each of them something happens."""
+
+    def __init__(self, *pieces: str, before: Callable[[int], None]) -> None:
+        self._pieces = [*pieces, ""]
+        self._before = before
+        self._given = 0
+
+    def read(self, _size: int) -> str:
+        self._before(self._given)
+        self._given += 1
+        return self._pieces[self._given - 1]
+
+
+def test_each_minute_of_input_figures_are_written_and_the_state_is_given_back_as_it_came(
+    runs: Runs, atlan: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A state is bytes: floats, great numbers, doubled keys, spaces and their order stay."""
+    state = '{"b": 1.50,  "a": 123456789012345678901234567890, "b": 1e400, "\\u00e9": [0.10]}'
+    seconds, seen = 0.0, list[tuple[int, str]]()
+
+    def before(piece: int) -> None:
+        nonlocal seconds
+        seen.append((carried(atlan, "Case").get("Changes", 0) if piece else 0, capsys.readouterr().out))
+        seconds += 31
+
+    def piece(number: int) -> str:
+        return f'{record_line(number, at=NOW - HOUR)}\n{{"type": "STATE", "value": {state}}}\n'
+
+    target = TargetAtlanMetadata(config={**runs.config, "report_path": None}, monotonic=lambda: seconds)
+    pieces = [f"{schema_line()}\n{piece(0)}", piece(1), piece(2), piece(3)]
+    target.listen(Slow(*pieces, before=before))  # type: ignore[arg-type]
+    assert seen == [(0, ""), (0, ""), (2, f"{state}\n"), (2, ""), (4, f"{state}\n")]
+    assert carried(atlan, "Case")["Changes"] == 4
 
 
 def test_a_replay_writes_nothing(runs: Runs) -> None:
@@ -281,20 +323,6 @@ def test_an_asset_that_is_gone_is_not_made_again(runs: Runs, atlan: Running) -> 
     assert gone not in {one.guid for one in atlan.assets("SalesforceObject")}
 
 
-def test_lineage_leads_from_the_object_to_the_table_of_its_events(runs: Runs, atlan: Running) -> None:
-    schemas = {str(one.attributes["qualifiedName"]) for one in atlan.assets("Schema")}
-    assert len(schemas) > 1
-    assert runs(lines(1), lineage="auto").processes == 0  # two schemas have the table, and none is named
-    chosen = min(schemas)
-    config = {"lineage": "auto", "warehouse_schema_qualified_name": chosen}
-    assert runs([], **config).processes == 1
-    assert runs([], **config).processes == 0
-    (process,) = atlan.assets("Process")
-    assert process.references["inputs"] == (guid(atlan, "Case"),)
-    table = next(one for one in atlan.assets("Table") if one.guid == process.references["outputs"][0])
-    assert (table.attributes["name"], table.attributes["schemaQualifiedName"]) == ("CASE_HISTORY", chosen)
-
-
 def test_a_burst_of_deletes_is_announced_once(runs: Runs, atlan: Running) -> None:
     deletes = [
         record_line(
@@ -326,22 +354,105 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(runs: Runs, atl
     assert runs(lines(1), dry_run=True).written == 0
 
 
-def test_a_first_write_takes_few_requests(runs: Runs, atlan: Running) -> None:
+def test_a_first_write_takes_few_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve_in_thread(tmp_path / "whole") as atlan:
+        report = Runs(tmp_path, capsys, atlan)(_one_of_each_field(atlan))
+    assert report.written > 400
+    assert report.requests <= 30
+
+
+def _one_of_each_field(atlan: Running) -> list[str]:
     events = [schema_line()]
     names = {one.attributes["qualifiedName"]: one.attributes["apiName"] for one in atlan.assets("SalesforceObject")}
     for number, one in enumerate(atlan.assets("SalesforceField")):
         parent = names[one.attributes["objectQualifiedName"]]
         events.append(record_line(number, at=NOW, record_type=parent, field_name=one.attributes["apiName"]))
-    report = runs(events)
-    assert report.written > 400
-    assert report.requests <= 30
+    return events
 
 
-def test_no_secret_is_in_any_output(runs: Runs, atlan: Running, naps: list[float]) -> None:
+def test_no_secret_is_in_any_output(
+    runs: Runs, atlan: Running, naps: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)  # of everything, also of the libraries below
     atlan.control(fail=[{"pattern": "POST /api/meta/entity/bulk", "status": 503, "times": None}])
     with pytest.raises(AtlanError) as failed:
         runs(lines(1))
-    assert atlan.api_key not in f"{failed.value}{runs.out}{runs.err}"
+    oauth = {"oauth_client_id": atlan.oauth_client_id, "oauth_client_secret": atlan.oauth_client_secret}
+    with pytest.raises(AtlanError):
+        runs(lines(1), api_key=None, **oauth)
+    everything = f"{failed.value}{runs.out}{runs.err}{caplog.text}"
+    assert atlan.api_key not in everything
+    assert atlan.oauth_client_secret not in everything
+    assert "Bearer" not in everything
+
+
+def test_an_environment_with_a_proxy_is_heeded_and_loopback_never_goes_by_it(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", "inner.example.com, .near.example.com")
+    assert gateway.proxy_for("https://acme.atlan.com") == "http://proxy.example.com:3128"
+    assert gateway.proxy_for("https://inner.example.com") is None
+    assert gateway.proxy_for("https://atlan.near.example.com") is None
+    assert gateway.proxy_for("http://localhost:8183") is None
+    assert runs(lines(1)).written == 2
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example.com")
+    with pytest.raises(ConfigurationError, match="must be the address of an HTTP proxy"):
+        gateway.proxy_for("https://acme.atlan.com")
+
+
+def test_a_note_of_the_ledger_that_someone_changed_is_refused_and_can_be_written_over(
+    runs: Runs, atlan: Running
+) -> None:
+    runs(lines(1))
+    connection = next(one for one in atlan.assets("Connection") if atlan.custom_metadata(SET, one.guid))
+    made = gateway.Gateway(TargetSettings(base_url=atlan.url, api_key=atlan.api_key))
+    made.client.custom_metadata_cache.refresh_cache()
+    values = CustomMetadataDict(client=made.client, name=SET)
+    values["Ledger"] = "changed by hand"
+    made.client.asset.update_custom_metadata_attributes(guid=connection.guid, custom_metadata=values)
+    made.close()
+    with pytest.raises(LedgerLostError, match="was changed by someone"):
+        runs(lines(2))
+    assert runs(lines(2), allow_ledger_change=True).counted == 1
+    assert runs(lines(2)).writes == 0
+    assert carried(atlan, "Case")["Changes"] == 2
+
+
+def test_an_organization_that_is_not_there_is_refused(runs: Runs) -> None:
+    with pytest.raises(ConfigurationError, match="names no organization of the Salesforce connection"):
+        runs(lines(1), organization_qualified_name="default/salesforce/1/nowhere")
+
+
+def test_a_failed_run_leaves_a_report_that_says_so(runs: Runs, atlan: Running, naps: list[float]) -> None:
+    assert runs(lines(1)).complete
+    atlan.control(fail=[{"pattern": "POST /api/meta/entity/bulk", "status": 503, "times": None}])
+    with pytest.raises(AtlanError):
+        runs(lines(2))
+    report = msgspec.json.decode((runs.folder / "report.json").read_bytes(), type=Report)
+    assert (report.complete, report.counted, report.writes) == (False, 1, 6)
+    with pytest.raises(AtlanPermissionError):
+        runs(lines(2), api_key="wrong-token-of-tests")
+    assert (runs.folder / "report.json").read_bytes() == b""
+
+
+def test_an_asset_that_appears_later_gets_figures_of_all_its_events(runs: Runs, atlan: Running) -> None:
+    """Also where the ledger has forgotten ids and folded days, and no event comes with it."""
+    waiting = {"record_type": "Shipment__c", "field_name": "Amount__c"}
+    old = [record_line(number, at=NOW - timedelta(days=50 * number), **waiting) for number in range(1, 12)]
+    runs([schema_line(), *old], keep_event_ids_days=30, keep_daily_days=31)
+    runs(lines(500, **waiting))
+    atlan.control(crawl={"objects": {"Shipment__c": []}})
+    runs([])
+    assert carried(atlan, "Shipment__c")["Changes"] == 12
+    atlan.control(crawl={"objects": {"Shipment__c": ["Amount__c"]}})
+    runs([])
+    amount = carried(atlan, "Shipment__c", "Amount__c")
+    assert (amount["Changes"], amount["Changes in 30 days"]) == (12, 1)
+    assert amount["Last change"] == int((NOW - 500 * HOUR).timestamp()) * 1000
 
 
 def test_events_as_they_come_are_the_events_of_the_library() -> None:

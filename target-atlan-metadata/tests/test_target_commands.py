@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from event_making import record, record_line, schema_line, state_line
-from running_target import Runs, carried
+from running_target import FEW, Runs, carried
 
 from localcloud.atlan.running import Running, serve_in_thread
+from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import explore, rebuild
 from target_atlan_metadata.errors import InputError
 
@@ -29,7 +30,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 @pytest.fixture
 def atlan(tmp_path: Path) -> Iterator[Running]:
     (tmp_path / "atlan").mkdir()
-    with serve_in_thread(tmp_path / "atlan") as served:
+    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
         yield served
 
 
@@ -79,6 +80,11 @@ def test_a_file_that_holds_no_events_is_refused(runs: Runs, tmp_path: Path) -> N
     wrong.write_text('{"id": 1}\n')
     with pytest.raises(InputError, match="no event"):
         CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(wrong)], catch_exceptions=False)
+    broken = tmp_path / "broken.jsonl.gz"
+    whole = gzip.compress(b'{"id": 1}\n' * 1000)
+    broken.write_bytes(whole[:20] + bytes(20) + whole[40:])
+    with pytest.raises(ConfigurationError, match="not a whole gzip file"):
+        CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(broken)], catch_exceptions=False)
     wrong.write_text("nonsense\n")
     with pytest.raises(InputError, match="Line 1"):
         CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(wrong)], catch_exceptions=False)
@@ -105,14 +111,16 @@ def test_explore_shows_what_is_there_and_what_has_no_asset(runs: Runs, atlan: Ru
     assert atlan.api_key not in shown + done.output
 
 
-@pytest.mark.parametrize("option", ["--version", "--help", "--about"])
-def test_what_needs_no_atlan_does_not_load_its_client(option: str) -> None:
+def test_what_needs_no_atlan_does_not_load_its_client() -> None:
     program = (
         "import sys\nfrom target_atlan_metadata.target import TargetAtlanMetadata\n"
-        f"try:\n    TargetAtlanMetadata.cli([{option!r}])\nfinally:\n    print('pyatlan' in sys.modules)"
+        "for option in ('--version', '--help', '--about'):\n"
+        "    try:\n        TargetAtlanMetadata.cli([option])\n"
+        "    except SystemExit as left:\n        print(f'left {option} {left.code}', 'pyatlan' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout.rstrip().endswith("False"), done.stderr
+    left = [line for line in done.stdout.splitlines() if line.startswith("left ")]
+    assert left == ["left --version 0 False", "left --help 0 False", "left --about 0 False"], done.stderr
 
 
 def test_a_refusal_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
@@ -168,3 +176,17 @@ def test_a_stopped_run_says_so_and_gives_no_state(runs: Runs, atlan: Running, tm
     assert out == ""
     assert "Interrupted by SIGTERM" in err
     assert "Traceback" not in err
+
+
+def test_a_closed_pipe_is_said_in_one_line(runs: Runs) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "target_atlan_metadata", "--config", config_file(runs)]
+    given = "\n".join([*lines(1), state_line({"a": 1})])
+    done = subprocess.run(
+        command, input=given, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert "Nobody reads the state" in done.stderr
+    assert "Exception" not in done.stderr

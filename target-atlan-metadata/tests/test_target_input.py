@@ -109,6 +109,16 @@ def test_other_streams_are_refused_by_name_or_ignored(runs: Runs) -> None:
         (record_line(5, timestamp_occurred="soon"), "no date-time with an offset"),
         (record_line(5, extracted_at="2026-02-30T00:00:00Z"), "no date-time with an offset"),
         (record_line(5, record_type="x" * 300), "longer than 255"),
+        (record_line(5, timestamp_occurred="2026-03-01T29:00:00.000000Z"), "no date-time with an offset"),
+        (record_line(5, timestamp_occurred="0001-01-01T00:00:00+14:00"), "no date-time with an offset"),
+        (record_line(5, record_type="a\0b"), "is empty or longer than 255"),
+        ('{"type": "RECORD", "stream": "case_history", "record": [1]}', "is no JSON object"),
+        ('{"type": "RECORD", "stream": "case_history", "record": null}', "is no JSON object"),
+        ('{"type": "STATE", "value": ' + "[" * 5000 + "]" * 5000 + "}", "is nested too deeply"),
+        (
+            '{"type": "SCHEMA", "stream": "x", "schema": {"properties": {"id": 5}}, "key_properties": []}',
+            "holds no valid JSON schema",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence_without_a_value(runs: Runs, line: str, says: str) -> None:
@@ -127,6 +137,17 @@ def test_surrogates_and_bytes_that_are_no_text_are_refused(runs: Runs, tmp_path:
     with source.open() as opened, pytest.raises(InputError, match="Line 2 of the input is not JSON"):
         target.listen(opened)
     target.close()
+
+
+def test_versions_of_tables_and_contexts_of_nothing_change_nothing(runs: Runs) -> None:
+    version = [json.dumps({"type": "ACTIVATE_VERSION", "stream": name, "version": 7}) for name in ("case_history", "x")]
+    events = [record_line(1, context={"metadata": None}), record_line(2, context=None)]
+    assert runs([schema_line(), *version, *events, *version]).counted == 2
+
+
+def test_a_long_name_of_an_actor_is_cut(runs: Runs) -> None:
+    runs([schema_line(), record_line(1, actor_id="a\0" + "x" * 40_000)])
+    assert runs.printed()["Case"]["last_changed_by"] == "a" + "x" * 254
 
 
 def test_empty_input_and_empty_lines_are_no_error(runs: Runs) -> None:

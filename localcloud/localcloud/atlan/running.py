@@ -22,7 +22,7 @@ from localcloud.salesforce.schema import OBJECTS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
     from pathlib import Path
 
     from localcloud.atlan.assets import Asset
@@ -106,13 +106,16 @@ class Running:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
 
-def open_catalog(folder: Path, clock: OrgClock | None = None, seed: int = SEED) -> Store:
+def open_catalog(
+    folder: Path, clock: OrgClock | None = None, seed: int = SEED, objects: Collection[str] | None = None
+) -> Store:
     """The catalog in a folder; made from the schema of the org that is there, or of a new org, if it is not there.
 
     Args:
         folder: The org's folder; it may be empty.
         clock: The catalog's clock; None: the one of the org, or real time.
         seed: The same seed makes the same catalog.
+        objects: Names of the only objects of it, each with the table of its history; None: all of the org.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = not (folder / FILE).exists()
@@ -121,6 +124,9 @@ def open_catalog(folder: Path, clock: OrgClock | None = None, seed: int = SEED) 
         with Org.open(folder) as org:
             clock = clock or OrgClock(org.clock.now())
             sources = Sources(org.settings.name, org.org_id, list(org.schema))
+    if objects is not None:
+        kept = [one for one in sources.objects if one.name in objects or (one.associate_parent or "") in objects]
+        sources = msgspec.structs.replace(sources, objects=kept)
     store = Store(folder / FILE, clock or OrgClock())
     if new:
         seed_catalog(store, sources, seed=seed)
@@ -153,6 +159,14 @@ async def listening(service: Service, port: int, tls: ssl.SSLContext | None) -> 
         await runner.cleanup()
 
 
+async def _end_of_tasks() -> None:
+    """Cancel what still runs in this loop, such as an answer that was to wait, and see it end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in others:
+        one.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 @contextlib.contextmanager
 def serve_in_thread(
     folder: Path,
@@ -163,6 +177,7 @@ def serve_in_thread(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     requests_per_minute: int | None = USUAL_PER_MINUTE,
+    objects: Collection[str] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Iterator[Running]:
     """Serve a catalog from a thread while the context lasts.
@@ -175,13 +190,14 @@ def serve_in_thread(
         tls_cert: Certificate chain (PEM); with it the server speaks https.
         tls_key: Its private key.
         requests_per_minute: Over it callers are shut out for a minute; None: there is no limit.
+        objects: Names of the only objects of a new catalog; None: all of the org.
         sleep: Waits for so many seconds, where a switch asks for that.
 
     Raises:
         OSError: The port is taken.
     """
     tls = tls_context(tls_cert, tls_key)
-    store = open_catalog(folder, clock, seed)
+    store = open_catalog(folder, clock, seed, objects)
     ready: list[Running | BaseException] = []
     started = threading.Event()
     stop = asyncio.Event()
@@ -201,6 +217,7 @@ def serve_in_thread(
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             ready.append(error)
         finally:
+            loop.run_until_complete(_end_of_tasks())
             loop.close()
             started.set()
 

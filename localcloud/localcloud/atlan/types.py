@@ -171,7 +171,7 @@ TYPES: dict[str, EntityType] = {
                 *_each("dbtTags", "array<string>"),
             ),
         ),
-        EntityType("DbtModel", "Dbt", _each("dbtStatus dbtError dbtRawSQL dbtMaterializationType")),
+        EntityType("DbtModel", "Dbt", _each("dbtStatus dbtError dbtRawSQL dbtCompiledSQL dbtMaterializationType")),
         EntityType(
             "Process",
             "Asset",

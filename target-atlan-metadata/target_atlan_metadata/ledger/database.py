@@ -21,6 +21,7 @@ __all__ = ["Database"]
 
 _CACHE_KIB: Final = 48 * 1024
 _LOCK_NUMBER: Final = int.from_bytes(b"atlanldg", "big") >> 1  # of PostgreSQL's advisory lock; any fixed number
+_LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL, appendix A: error codes
 _IN_USE: Final = (
     "The ledger of setting `ledger_url` is in use by another run: wait until it has ended, or give this pipeline a "
     "ledger and a `custom_metadata_name` of its own."
@@ -49,8 +50,8 @@ class Database:
         try:
             with said():
                 self.connection = self._engine.connect()
-                self._lock()
-                self._prepare()
+                self._lock(wait_seconds)
+                self._prepare(create=create)
         except BaseException:
             self.close()
             raise
@@ -73,17 +74,20 @@ class Database:
         """Write facts."""
         put(self.connection, META, list(facts.items()))
 
-    def _lock(self) -> None:
+    def _lock(self, wait_seconds: int) -> None:
         kind = self._engine.dialect.name
         if kind == "sqlite":
             self.connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")  # takes the lock of the file
         elif kind == "postgresql":
-            taken = self.connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK_NUMBER))).scalar()
+            # 0 would be no limit at all.
+            self.connection.exec_driver_sql(f"SET lock_timeout = {max(1, wait_seconds * 1000)}")
+            self.connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_NUMBER)))
+            self.connection.exec_driver_sql("SET lock_timeout = 0")
             self.connection.commit()
-            if not taken:
-                raise LedgerError(_IN_USE)
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, create: bool) -> None:
+        if not create and not sa.inspect(self.connection).has_table(META.name):
+            raise ConfigurationError("There is no ledger in the database of setting `ledger_url` yet.")
         TABLES.create_all(self.connection)
         facts = self.meta()
         if not facts:
@@ -126,6 +130,8 @@ def _sentence(error: exc.DBAPIError) -> str:
     for code, reason in _REASONS.items():
         if name.startswith(code):
             return f"The ledger of setting `ledger_url` {reason}."
+    if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+        return _IN_USE
     state = getattr(error.orig, "sqlstate", None) or name or type(error.orig).__name__
     return f"The database of setting `ledger_url` refused ({state}): see that it can be reached, read and written."
 

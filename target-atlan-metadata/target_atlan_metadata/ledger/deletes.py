@@ -33,7 +33,7 @@ def sighting_of(decision: Decision) -> Sighting | None:
     if (kind != "record_delete" and kind != "record_undelete") or decision.record_id is None:  # noqa: PLR1714 - narrows
         return None
     context = decision.context
-    number = context.metadata.get("commit_number", "") if context is not None else ""
+    number = (context.metadata or {}).get("commit_number", "") if context is not None else ""
     return Sighting(
         decision.record_id,
         kind,

@@ -35,7 +35,7 @@ _MOST_TEXTS: Final = 100_000
 _NO_TIME: Final = (
     "An event's time is no date-time with an offset, such as 2024-01-15T10:30:00.000000Z: see docs/event.md."
 )
-_is_canonical: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z").fullmatch
+_is_canonical: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII).fullmatch
 
 
 class Received(msgspec.Struct):
@@ -185,7 +185,7 @@ class Intake:
             self._quarters = {None: 0}
         try:
             quarter = self._quarters[text] = counting.quarter_hour(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise InputError(_NO_TIME) from None
         return quarter
 
@@ -207,5 +207,5 @@ class Intake:
 def _canonical(text: str) -> str:
     try:
         return timestamps.canonical(text)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, OverflowError):
         raise InputError(_NO_TIME) from None

@@ -19,6 +19,7 @@ Change = tuple[str, bytes, str | None, str | None]
 
 _KEPT: Final = 8
 _MOST_CELLS: Final = 10_000
+_LONGEST: Final = 255  # characters of an id or name; those of Salesforce have at most 121
 
 
 class LatestStore:
@@ -63,7 +64,7 @@ class LatestStore:
         if self._changed:
             rows: list[Row] = []
             for cell in self._changed:
-                rows += [(cell, *change) for change in self._cells[cell]]
+                rows += [(cell, at, event, _cut(by), _cut(name)) for at, event, by, name in self._cells[cell]]
             statement = LATEST.delete().where(LATEST.c.cell == sa.bindparam("b_cell"))
             self._connection.execute(statement, [{"b_cell": cell} for cell in sorted(self._changed)])
             many(self._connection, LATEST, rows)
@@ -84,3 +85,8 @@ class LatestStore:
                 for _, at, event, actor_id, actor_name in self._connection.execute(question)
             ]
         return self._cells[cell]
+
+
+def _cut(text: str | None) -> str | None:
+    """A text as every database, and the search of Atlan, can hold it."""
+    return None if text is None else text.replace("\0", "")[:_LONGEST]

@@ -44,12 +44,14 @@ class EventStream:
                 pass  # perhaps a context that is text: a warehouse's way
         return [self.convert(msgspec.json.decode(record)) for record in records]
 
-    def convert(self, record: Mapping[str, Any]) -> Decision:
+    def convert(self, record: Any) -> Decision:
         """Convert one record, as it may come from a warehouse: names in capitals, the context as text.
 
         Raises:
             InputError: it is no event.
         """
+        if not isinstance(record, dict):
+            raise InputError(f"A record of stream `{self.name}` is no JSON object: the tap must write objects.")
         row = {self._renamed.get(name, name): value for name, value in record.items()}
         try:
             if isinstance(context := row.get("context"), str):

@@ -1,0 +1,110 @@
+"""Lineage from objects to the tables of their events and on to dbt models, against the stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from event_making import record_line, schema_line
+from running_target import FEW, Runs, guid
+
+from localcloud.atlan.running import Running, serve_in_thread
+from microdecisions.errors import ConfigurationError
+from target_atlan_metadata.dbt import relations_in
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+LINES = [schema_line(), record_line(1, at=NOW)]
+
+
+@pytest.fixture
+def atlan(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "atlan").mkdir()
+    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
+        yield served
+
+
+@pytest.fixture
+def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], atlan: Running) -> Runs:
+    return Runs(tmp_path, capsys, atlan)
+
+
+def schemas(atlan: Running) -> list[str]:
+    return sorted(str(one.attributes["qualifiedName"]) for one in atlan.assets("Schema"))
+
+
+def table(atlan: Running, schema: str) -> Any:
+    tables = [one for one in atlan.assets("Table") if one.attributes["schemaQualifiedName"] == schema]
+    return next(one for one in tables if one.attributes["name"] == "CASE_HISTORY")
+
+
+def add_model(atlan: Running, name: str, sql: str) -> str:
+    attributes = {"name": name, "qualifiedName": f"default/dbt/1700000000/job/model.demo.{name}", "dbtCompiledSQL": sql}
+    return atlan.control(add=[{"type_name": "DbtModel", "attributes": attributes}]).added[0]
+
+
+def ends(atlan: Running) -> set[tuple[str, str]]:
+    return {(one.references["inputs"][0], one.references["outputs"][0]) for one in atlan.assets("Process")}
+
+
+def test_lineage_leads_from_the_object_to_the_table_of_its_events(runs: Runs, atlan: Running) -> None:
+    chosen, *others = schemas(atlan)
+    assert others
+    assert runs(LINES, lineage="auto").processes == 0  # two schemas have the table, and none is named
+    config = {"lineage": "auto", "warehouse_schema_qualified_name": chosen}
+    assert runs([], **config).processes == 1
+    again = runs([], **config)
+    assert (again.processes, again.writes) == (0, 0)
+    assert ends(atlan) == {(guid(atlan, "Case"), table(atlan, chosen).guid)}
+
+
+def test_lineage_goes_on_to_the_dbt_models_that_read_the_table(runs: Runs, atlan: Running) -> None:
+    chosen, other = schemas(atlan)
+    place = table(atlan, chosen).attributes
+    database, schema = place["databaseName"], place["schemaName"]
+    reads = add_model(atlan, "stg_cases", f'select * from "{database}"."{schema}"."CASE_HISTORY" where 1 = 1')
+    short = add_model(atlan, "cases", f"select * from {str(schema).lower()}.case_history")
+    elsewhere = str(table(atlan, other).attributes["schemaName"])
+    add_model(atlan, "dev_cases", f"select * from {database}.{elsewhere}.case_history")
+    add_model(atlan, "longer", f"select * from {schema}.case_history_2")
+    add_model(atlan, "nothing", "")
+    before = {one.guid for kind in ("Table", "DbtModel", "SalesforceObject") for one in atlan.assets(kind)}
+    config = {"lineage": "auto", "warehouse_schema_qualified_name": chosen}
+    assert runs(LINES, **config).processes == 3
+    here = table(atlan, chosen).guid
+    assert ends(atlan) == {(guid(atlan, "Case"), here), (here, reads), (here, short)}
+    again = runs([], **config)
+    assert (again.processes, again.writes) == (0, 0)
+    assert {one.guid for kind in ("Table", "DbtModel", "SalesforceObject") for one in atlan.assets(kind)} == before
+    late = add_model(atlan, "late", f"select * from {schema}.case_history")
+    assert runs([], **config).processes == 1
+    assert (here, late) in ends(atlan)
+
+
+def test_a_model_that_a_crawler_links_is_not_linked_again(runs: Runs, atlan: Running) -> None:
+    chosen, _ = schemas(atlan)
+    here = table(atlan, chosen)
+    model = add_model(atlan, "stg_cases", f"select * from {here.attributes['schemaName']}.case_history")
+    process = {
+        "name": "of the crawler",
+        "qualifiedName": "default/dbt/1700000000/process",
+        "inputs": [{"guid": here.guid, "typeName": "Table"}],
+        "outputs": [{"guid": model, "typeName": "DbtModel"}],
+    }
+    atlan.control(add=[{"type_name": "Process", "attributes": process}])
+    assert runs(LINES, lineage="auto", warehouse_schema_qualified_name=chosen).processes == 1
+    assert len(atlan.assets("Process")) == 2
+
+
+def test_a_connection_of_lineage_that_is_not_there_is_refused(runs: Runs, atlan: Running) -> None:
+    with pytest.raises(ConfigurationError, match="`lineage_connection_qualified_name` names no connection"):
+        runs(LINES, lineage="auto", lineage_connection_qualified_name="default/snowflake/1")
+    assert atlan.assets("Process") == []
+
+
+def test_names_in_sql_are_told_apart() -> None:
+    sql = 'select a.b from "Raw"."S"."T" a join `x` . y on 1.5 = 2 -- z.w'
+    assert {("raw", "s", "t"), ("x", "y"), ("a", "b")} <= relations_in(sql)
+    assert ("s", "t") not in relations_in(sql)
