@@ -47,7 +47,7 @@ STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpub
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap chaos-deletes fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap chaos-deletes chaos-atlan fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,9 @@ chaos-tap: setup  ## The tap under faults and kills, judged by the truth log (RU
 
 chaos-deletes: setup  ## The deletes tap under faults and kills, judged by the truth log (RUNS=300 SEED=1)
 	@.venv/bin/python -m chaos.deletes $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-atlan: setup  ## The catalog target under faults and kills, judged by the truth log (RUNS=300 SEED=1)
+	@.venv/bin/python -m chaos.atlan $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench-tap: setup .envs/conformance/tap-salesforce/.stamp .envs/conformance/airbyte-source-salesforce/.stamp  ## Speed of the tap beside floors and peers (ROWS=1000000)
 	@.venv/bin/python -m benchmarks.bench_tap $(if $(ROWS),--rows $(ROWS)) $(ARGS)

@@ -227,6 +227,10 @@ class Gateway:
         except (httpx.HTTPError, OSError) as error:
             answer.status = 0
             return _Problem(f"cannot be reached ({type(error).__name__})")
+        except AssertionError:
+            # pyatlan loads its models when they are first needed; a thread may meet one that another is still making.
+            answer.status = 0
+            return _Problem("gives an answer that its client cannot read")
         except (PyatlanError, TypeError) as error:
             if answer.status < 400:  # not an answer of Atlan's that the client makes an error of
                 raise AtlanError(f"Atlan's answer cannot be read, to {what} ({type(error).__name__}).") from None
