@@ -90,7 +90,10 @@ def read_deletions(org: Path, until: str = "9") -> list[Truth]:
     """
     told: list[Truth] = []
     gone: dict[str, Truth] = {}
-    with (org / "truth.jsonl").open(encoding="utf-8") as lines:
+    log = org / "truth.jsonl"
+    if not log.exists():  # an org made by hand, in which nothing was done yet
+        return told
+    with log.open(encoding="utf-8") as lines:
         for text in lines:
             line = json.loads(text)
             at = line["at"][:_SECOND]
