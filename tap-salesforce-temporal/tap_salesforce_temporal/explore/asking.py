@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -44,8 +44,12 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """Rows that Salesforce counts for the statement; 0 when it was refused."""
-        return 0 if self.error is not None else msgspec.json.decode(self.body, type=_Total).total
+        """Rows that Salesforce counts for the statement; 0 when it was refused.
+
+        Raises:
+            SalesforceError: The answer is not of the documented form.
+        """
+        return 0 if self.error is not None else self._read(msgspec.json.Decoder(_Total)).total
 
     def rows(self, kind: type[T]) -> list[T]:
         """The rows of the first page; none when the statement was refused.
@@ -55,12 +59,15 @@ class Reply(msgspec.Struct, frozen=True):
         """
         if self.error is not None:
             return []
+        found: list[T] = self._read(values.page_decoder(_Page[kind])).rows  # type: ignore[valid-type]
+        return found
+
+    def _read(self, decoder: msgspec.json.Decoder[Any]) -> Any:
         try:
-            found: list[T] = values.page_decoder(_Page[kind]).decode(self.body).rows  # type: ignore[valid-type]
+            return decoder.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             what = error if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
             raise SalesforceError(f"Salesforce's answer to a query is not of the documented form: {what}.") from None
-        return found
 
 
 class _Total(msgspec.Struct):

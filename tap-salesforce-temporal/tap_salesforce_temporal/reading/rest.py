@@ -103,10 +103,13 @@ class RestReader:
             )
 
     def count(self, sobject: str, conditions: tuple[str, ...]) -> int:
-        """Count rows anew."""
+        """Count rows anew.
+
+        Raises:
+            SalesforceError: the answer is not of the documented form, or one of the session.
+        """
         statement = f"SELECT COUNT() FROM {soql.identifier(sobject)} WHERE {' AND '.join(conditions)}"  # noqa: S608
-        answer = self._session.get_bytes(self._path, params={"q": statement})
-        return msgspec.json.decode(answer.body, type=_Count).total
+        return self._session.get_json(self._path, params={"q": statement}, kind=_Count).total
 
     def oldest(self, source: Source) -> datetime | None:
         """Find the cursor value of the oldest row; None when there is no row."""
