@@ -339,3 +339,13 @@ def test_what_only_decorates_the_events_may_be_hidden(hidden: str, serve: Serve,
     assert run.code == 0, run.log
     assert run.records["case_history"]
     assert all(record["actor_id"] for record in run.records["case_history"])
+
+
+def test_a_count_that_ends_in_the_middle_is_one_sentence_and_no_success(serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 10)
+    server = serve(empty_org)
+    server.control(drop=[{"pattern": "COUNT", "mode": "shorten", "times": None}])
+    run = run_here(config_for(server.url, empty_org), "case_history")
+    assert run.code == 1
+    assert "is not what the API promises" in run.log
+    assert "Internal error" not in run.log
