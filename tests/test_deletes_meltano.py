@@ -30,9 +30,10 @@ pytestmark = pytest.mark.skipif(not INSTALLED.exists(), reason="needs `make setu
 
 
 def meltano(work: Path, server: Running, snowflake: EmbeddedSnowflake) -> subprocess.CompletedProcess[str]:
-    """Run the pipeline in the environment `local`, with a system database of its own."""
+    """Run the pipeline in the environment `local`, with a system database and run files of its own."""
     schema = "DELETES"
     variables = {
+        "MELTANO_SYS_DIR_ROOT": str(_system_folder(work)),
         "MELTANO_DATABASE_URI": f"sqlite:///{work / 'meltano.db'}",
         "TAP_SALESFORCE_DELETES_LOGIN_URL": server.url,
         "TAP_SALESFORCE_DELETES_PRIVATE_KEY_PATH": str(server.org_path / "jwt.key"),
@@ -46,6 +47,16 @@ def meltano(work: Path, server: Running, snowflake: EmbeddedSnowflake) -> subpro
         command, cwd=ROOT, env=pipeline.environment(variables), stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=240, check=False,
     )  # fmt: skip
+
+
+def _system_folder(work: Path) -> Path:
+    """What is installed, beside files of the run that no other Meltano of the project writes at the same time."""
+    folder = work / "meltano"
+    folder.mkdir(exist_ok=True)
+    for kind in ("extractors", "loaders"):
+        if not (folder / kind).exists():
+            (folder / kind).symlink_to(ROOT / ".meltano" / kind)
+    return folder
 
 
 def deletions(snowflake: EmbeddedSnowflake) -> tuple[int, list[Deletion]]:

@@ -25,7 +25,7 @@ from tests.in_process import catalog_of, many_cases, run_here
 
 Serve = Callable[..., Running]
 ROWS = 201
-MANY = 18_000  # more answers of a query than are fetched ahead
+MANY = 60_000  # more answers of a query than are fetched ahead
 STREAM = "case_history"
 LOGIN_PATHS = re.compile(r"/services/oauth2/token|/services/Soap/u/64\.0")
 FLOWS = ("jwt_bearer", "client_credentials", "refresh_token", "username_password", "soap")
