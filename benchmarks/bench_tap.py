@@ -6,8 +6,8 @@ Everything in one run, over TLS: the server is warmed first, then floors, tap an
 peers once each; the server's CPU is reported beside. Then the same with 80 ms added to every request and jobs that take
 3 s; that run goes through a recorder, whose answers a static server then repeats from memory (`benchmarks/replay.py`),
 so that no figure hangs on the mock org. `--more` reads five times as many rows to see whether memory stays flat. Each
-target is printed with what was reached; the last line is `RESULT {json}`. From half a million rows on, the tables are kept
-in `benchmarks/RESULTS.md`.
+target is printed with what was reached; the last line is `RESULT {json}`. From half a million rows on, the tables are
+kept in `benchmarks/RESULTS.md`.
 """
 
 from __future__ import annotations
