@@ -46,8 +46,8 @@ def take_numbers(db: sqlite3.Connection, name: str, count: int, first: int = 1) 
         first: Where the numbers of that name begin.
     """
     row = db.execute(
-        "INSERT INTO numbers VALUES (?1, ?2 + ?3 - 1) ON CONFLICT (name) DO UPDATE SET last = last + ?3 RETURNING last",
-        (name, first, count),
+        "INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET last = last + ? RETURNING last",
+        (name, first + count - 1, count),
     ).fetchone()
     return int(row[0]) - count + 1
 
@@ -78,4 +78,6 @@ def note_deleted(db: sqlite3.Connection, entries: Iterable[tuple[str, str, str]]
     """
     listed = list(entries)
     db.executemany("INSERT OR REPLACE INTO delete_log VALUES (?, ?, ?)", listed)
-    db.executemany("INSERT OR REPLACE INTO recycle_bin VALUES (?2, ?1, ?2, ?3)", listed)
+    db.executemany(
+        "INSERT OR REPLACE INTO recycle_bin VALUES (?, ?, ?, ?)", [(key, name, key, at) for name, key, at in listed]
+    )

@@ -129,8 +129,8 @@ class Removal:
     def pick_live(self, found: Found) -> int:
         """Choose live records and the children that go along; returns how many those are."""
         self._db.executemany(
-            "INSERT INTO temp.picked VALUES (?1, ?2, ?1, 0)",
-            [(key, sobject.name) for key, (sobject, _) in found.items()],
+            "INSERT INTO temp.picked VALUES (?, ?, ?, 0)",
+            [(key, sobject.name, key) for key, (sobject, _) in found.items()],
         )
         depth, fresh, along = 0, {sobject.name for sobject, _ in found.values()}, 0
         while fresh:
@@ -229,8 +229,8 @@ class Removal:
     def _pick_from_bin(self, found: Found) -> None:
         """Choose deleted records and what went to the bin with them."""
         self._db.executemany(
-            "INSERT INTO temp.picked VALUES (?1, ?2, ?1, 0)",
-            [(key, sobject.name) for key, (sobject, _) in found.items()],
+            "INSERT INTO temp.picked VALUES (?, ?, ?, 0)",
+            [(key, sobject.name, key) for key, (sobject, _) in found.items()],
         )
         self._db.execute(
             "INSERT OR IGNORE INTO temp.picked SELECT b.id, b.object, b.root, 1 FROM temp.picked p "
