@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from abc import abstractmethod
-from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from singer_sdk import Tap
@@ -17,7 +16,8 @@ from singer_sdk.tap_base import CliTestOptionValue
 from microdecisions import command, event
 from microdecisions.errors import ConfigurationError
 from microdecisions.pages import PageWriter, StopFlag
-from microdecisions.settings import RunSettings, load
+from microdecisions.plugin import TypedPlugin
+from microdecisions.settings import RunSettings
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,14 +32,13 @@ REPLICATION_KEY = "timestamp_recorded"
 SettingsT = TypeVar("SettingsT", bound=RunSettings)
 
 
-class MicroDecisionTap(Tap, Generic[SettingsT]):
+class MicroDecisionTap(TypedPlugin[SettingsT], Tap, Generic[SettingsT]):
     """A Singer tap whose streams are all of MicroDecisionEvents, written by pages.
 
     A subclass names itself and its settings, makes its streams, checks its own entries of the state, tries its streams
     for `--test`, and ends its run.
     """
 
-    settings_type: ClassVar[type[RunSettings]]
     dynamic_catalog = True
     message_writer_class = PageWriter
     # BATCH is left out: the SDK's BATCH files hold what a user deselected or hashed.
@@ -83,18 +82,6 @@ class MicroDecisionTap(Tap, Generic[SettingsT]):
         Raises:
             MicroDecisionError: a stream cannot be read.
         """
-
-    @cached_property
-    def settings(self) -> SettingsT:
-        """The typed settings.
-
-        Raises:
-            ConfigurationError: a setting cannot be used, is missing, or is not known.
-        """
-        builtin: dict[str, Any] = {"properties": {}}
-        self.append_builtin_config(builtin)
-        # The class names the type that it is generic in.
-        return load(type(self).settings_type, self.config, also_known=builtin["properties"])  # type: ignore[return-value]
 
     @property
     def selected_by_catalog(self) -> set[str] | None:
@@ -165,16 +152,6 @@ class MicroDecisionTap(Tap, Generic[SettingsT]):
         config = ctx.params["config"]
         cls(config=config.config, parse_env_config=config.parse_env, setup_mapper=False).try_streams()
         ctx.exit()
-
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        type(self).append_builtin_config(self.config_jsonschema)
-        try:
-            self.settings  # noqa: B018
-        except ConfigurationError as error:
-            if raise_errors:
-                raise
-            return [str(error)]
-        return []
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         command.on_signal(self.stop, self.message_writer, signum, frame)  # type: ignore[arg-type]

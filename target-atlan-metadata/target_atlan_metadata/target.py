@@ -15,8 +15,9 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.mapper import SameRecordTransform
 
 from microdecisions import command
-from microdecisions.errors import ConfigurationError, InterruptedRunError, MicroDecisionError
-from microdecisions.settings import json_schema, load
+from microdecisions.errors import InterruptedRunError, MicroDecisionError
+from microdecisions.plugin import TypedPlugin
+from microdecisions.settings import json_schema
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.reading import BlockReader
@@ -39,11 +40,12 @@ __all__ = ["TargetAtlanMetadata", "main"]
 _DRAIN_SECONDS: Final = 60.0
 
 
-class TargetAtlanMetadata(Target):
+class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
     """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan."""
 
     name = "target-atlan-metadata"
     package_name = "target-atlan-metadata"
+    settings_type = TargetSettings
     default_sink_class = DecisionSink
     config_jsonschema: ClassVar[dict[str, Any]] = json_schema(TargetSettings)
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -63,17 +65,6 @@ class TargetAtlanMetadata(Target):
         self._is_closed = False
         self._is_writing_state = False
         super().__init__(message_reader=BlockReader(self), **arguments)
-
-    @cached_property
-    def settings(self) -> TargetSettings:
-        """The typed settings.
-
-        Raises:
-            ConfigurationError: a setting cannot be used, is missing, or is not known.
-        """
-        builtin: dict[str, Any] = {"properties": {}}
-        self.append_builtin_config(builtin)
-        return load(TargetSettings, self.config, also_known=builtin["properties"])
 
     @cached_property
     def run(self) -> Run:
@@ -185,16 +176,6 @@ class TargetAtlanMetadata(Target):
                 ) from None
             self._is_writing_state = False
             self._check_signal()
-
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        type(self).append_builtin_config(self.config_jsonschema)
-        try:
-            self.settings  # noqa: B018
-        except ConfigurationError as error:
-            if raise_errors:
-                raise
-            return [str(error)]
-        return []
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Leave at once: what is not committed or told is done again by the next run. Only STATE is written whole."""
