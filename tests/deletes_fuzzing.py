@@ -22,38 +22,8 @@ import fastavro
 
 from tap_salesforce_deletes.pubsub.avro import EventSchema
 from tap_salesforce_deletes.pubsub.errors import PayloadError
+from tests.deletes_made import HEADER
 
-STRINGS = {"type": "array", "items": "string"}
-TYPES = (
-    "CREATE",
-    "UPDATE",
-    "DELETE",
-    "UNDELETE",
-    "GAP_CREATE",
-    "GAP_UPDATE",
-    "GAP_DELETE",
-    "GAP_UNDELETE",
-    "GAP_OVERFLOW",
-)
-HEADER: dict[str, Any] = {
-    "type": "record",
-    "name": "ChangeEventHeader",
-    "namespace": "com.sforce.eventbus",
-    "fields": [
-        {"name": "entityName", "type": "string"},
-        {"name": "recordIds", "type": STRINGS},
-        {"name": "changeType", "type": {"type": "enum", "name": "ChangeType", "symbols": TYPES}},
-        {"name": "changeOrigin", "type": "string"},
-        {"name": "transactionKey", "type": "string"},
-        {"name": "sequenceNumber", "type": "int"},
-        {"name": "commitTimestamp", "type": "long"},
-        {"name": "commitNumber", "type": "long"},
-        {"name": "commitUser", "type": "string"},
-        {"name": "nulledFields", "type": STRINGS},
-        {"name": "diffFields", "type": STRINGS},
-        {"name": "changedFields", "type": STRINGS},
-    ],
-}
 NAME = {
     "type": "record",
     "name": "Switchable_PersonName",
