@@ -15,7 +15,6 @@ from tap_salesforce_deletes.pubsub.errors import PayloadError
 from tests.deletes_fuzzing import (
     BODY,
     CHANGE_EVENT,
-    HEADER,
     NAME,
     PLATFORM_EVENT,
     Campaign,
@@ -24,6 +23,7 @@ from tests.deletes_fuzzing import (
     a_platform_event,
     encoded,
 )
+from tests.deletes_made import HEADER
 
 
 def schema_of(raw: object) -> EventSchema:
