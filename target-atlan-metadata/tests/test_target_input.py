@@ -114,7 +114,7 @@ def test_other_streams_are_refused_by_name_or_ignored(runs: Runs) -> None:
         (record_line(5, record_type="a\0b"), "is empty or longer than 255"),
         ('{"type": "RECORD", "stream": "case_history", "record": [1]}', "is no JSON object"),
         ('{"type": "RECORD", "stream": "case_history", "record": null}', "is no JSON object"),
-        ('{"type": "STATE", "value": ' + "[" * 5000 + "]" * 5000 + "}", "is nested too deeply"),
+        ('{"type": "STATE", "value": ' + "[" * 200_000 + "]" * 200_000 + "}", "is nested too deeply"),
         (
             '{"type": "SCHEMA", "stream": "x", "schema": {"properties": {"id": 5}}, "key_properties": []}',
             "holds no valid JSON schema",
