@@ -150,8 +150,8 @@ def read(db: sqlite3.Connection, selection: Selection, after: int, oldest_ms: in
         parameters = (selection.enriched, *parameters)
     cursor = db.execute(
         f'SELECT {wire} FROM "_pubsub_event" WHERE ({selection.where}) '
-        "AND position > ? AND at >= ? ORDER BY position LIMIT ?",
-        (*parameters, after, oldest_ms, rows),
+        "AND position > ? AND position <= ? AND at >= ? ORDER BY position LIMIT ?",
+        (*parameters, after, end, oldest_ms, rows),
     )
     events: list[bytes] = []
     size = 0

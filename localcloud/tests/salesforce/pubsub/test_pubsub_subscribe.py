@@ -298,3 +298,22 @@ def test_the_server_stops_within_a_second_with_streams_open(world: World) -> Non
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.CANCELLED,
     }
+
+
+def test_an_event_that_comes_while_a_block_is_read_is_in_one_block(world: World) -> None:
+    from localcloud.salesforce.pubsub import store  # noqa: PLC0415
+
+    world.deletes(3)
+    selection = world.bus.topic(ACCOUNTS).selection()
+    reader = store.connect(world.org.path)
+    late = iter([1])
+
+    def meanwhile(statement: str) -> None:
+        if statement.startswith("SELECT wire"):
+            world.deletes(next(late, 0), first=3)
+
+    reader.set_trace_callback(meanwhile)
+    first = store.read(reader, selection, 0, 0)
+    rest = store.read(reader, selection, first.position, 0)
+    reader.close()
+    assert len({*first.events, *rest.events}) == len(first.events) + len(rest.events) == 4
