@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drain", "Drained", "Ended", "Message", "Surroundings"]
 
+_LONG_AGO: Final = -(2**63)  # milliseconds since 1970: before any stamp
 _PART: Final = 1_000  # records handed over at once, unless one event has more
 
 
@@ -149,14 +150,14 @@ class Drain(threading.Thread):
         finally:  # what stands before an event that cannot be read is written
             if part.count:
                 around.handover.put(part.taken(), max(1, len(part.events)))
-        self._watch.heard(part.newest)
+        self._watch.heard(part.at)
         return True
 
 
 class _Part:
     """Events of a delivery that are handed over together."""
 
-    def __init__(self, topic: str, newest: datetime | None = None) -> None:
+    def __init__(self, topic: str, newest: int = _LONG_AGO) -> None:
         self.events: list[MicroDecisionEvent] = []
         self.count = 0
         self.newest = newest
@@ -171,10 +172,13 @@ class _Part:
         self.count += 1
         self._replay_id = replay_id
         # A duplicate may stand behind newer events: the bus is in order, so all before it is as new as they are.
-        if self.newest is None or found.at > self.newest:
-            self.newest = found.at
+        self.newest = max(self.newest, found.at)
+
+    @property
+    def at(self) -> datetime:
+        """The latest time stamped on an event up to its end."""
+        return timestamps.from_epoch_ms(self.newest)
 
     def taken(self) -> Drained:
         """What is handed over."""
-        assert self.newest is not None  # noqa: S101  # nobody takes an empty part
-        return Drained(self._topic, self.events, self._dirty, self._replay_id, self.newest, deliveries=self.count)
+        return Drained(self._topic, self.events, self._dirty, self._replay_id, self.at, deliveries=self.count)

@@ -15,6 +15,7 @@ from microdecisions.deletions import sighting_of
 from microdecisions.errors import ConfigurationError
 from microdecisions.event import SCHEMA_VERSION, MicroDecisionEvent
 from microdecisions.ids import to_18
+from microdecisions.timestamps import from_epoch_ms
 from tap_salesforce_deletes.normalise import Normalised, Normaliser, gap_event
 from tap_salesforce_deletes.pubsub.errors import PayloadError
 from tap_salesforce_deletes.topics import parse_topics
@@ -174,7 +175,7 @@ def test_one_change_on_two_channels_is_one_event() -> None:
 def test_other_changes_are_no_decisions(change_type: str) -> None:
     found = changed(changeType=change_type, recordIds=["001*"])
     assert (found.events, found.dirty) == ([], [])
-    assert found.at == datetime(2026, 1, 3, 10, 0, 1, tzinfo=UTC)
+    assert from_epoch_ms(found.at) == datetime(2026, 1, 3, 10, 0, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

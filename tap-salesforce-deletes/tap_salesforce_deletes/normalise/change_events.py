@@ -12,11 +12,11 @@ import msgspec
 
 from microdecisions.event import EventContext, MicroDecisionEvent
 from microdecisions.ids import is_id, to_18
+from microdecisions.timestamps import from_epoch_ms
 from tap_salesforce_deletes.normalise.parts import Dirty, Normalised, Stamps, is_name, not_understood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from microdecisions.event import EventType
     from tap_salesforce_deletes.pubsub.avro import ChangeEventHeader, EventSchema
@@ -37,6 +37,7 @@ _KINDS: Final[Mapping[str, EventType | None]] = {
 """Kinds of change, and what becomes of them; None where no record comes or goes. Any other makes the object dirty."""
 
 _NO_RECORD: Final = "000000000000000"
+_ID_LENGTH: Final = 18
 _MOST_ACTORS: Final = 10_000
 
 
@@ -80,67 +81,55 @@ class ChangeEvents:
         self._stamps = Stamps(topic)
         self._entities: set[str] = set()
         self._actors: dict[str, str | None] = {}
-        self._plain: tuple[str, ...] = ()
 
     def decisions(self, event: Event, schema: EventSchema, extracted_at: str) -> Normalised:
         """What one event holds; see `Normaliser.decisions`."""
+        plain = schema.plain(event.payload)
+        if plain is not None and plain.change_type == "DELETE" and plain.entity_name in self._entities:
+            (record_id,) = plain.record_ids
+            if len(record_id) == _ID_LENGTH and not record_id.startswith(_NO_RECORD):
+                return self._plain_delete(event, plain, record_id, extracted_at)
         decoded = schema.read(event.payload)
         header = decoded.header
         if header is None:
             raise not_understood(self._topic, event, "has no ChangeEventHeader")
-        entity, change_type = header.entity_name, header.change_type
+        entity, change_type, at = header.entity_name, header.change_type, header.commit_timestamp
         if entity not in self._entities:
             if not is_name(entity):
                 raise not_understood(self._topic, event, "has an entityName that is not an API name")
             self._entities.add(entity)
-        at, stamp = self._stamps.read(event, "commitTimestamp", header.commit_timestamp)
-        if decoded.fields is None and change_type == "DELETE" and len(header.record_ids) == 1:
-            plain = self._plain_delete(event, header, stamp, extracted_at)
-            if plain is not None:
-                return Normalised(at, [plain])
+        stamp = self._stamps.text(event, "commitTimestamp", at)
         if change_type not in _KINDS:
-            return Normalised(at, [], [Dirty(entity, at, _unnamed(entity, change_type))])
+            return Normalised(at, [], [Dirty(entity, from_epoch_ms(at), _unnamed(entity, change_type))])
         kind = _KINDS[change_type]
         if kind is None:
             return Normalised(at)
-        ids, dirty = self._records(event, header, at)
+        ids, dirty = self._records(event, header)
         body = {} if decoded.fields is None else _not_null(decoded.fields)
         return Normalised(at, self._events(event, header, body, kind, ids, stamp, extracted_at), dirty)
 
-    def _plain_delete(
-        self, event: Event, header: ChangeEventHeader, stamp: str, extracted_at: str
-    ) -> MicroDecisionEvent | None:
-        """The delete of one record without anything special, as `_events` makes it in twice the time; None for others.
+    def _plain_delete(self, event: Event, header: ChangeEventHeader, record_id: str, extracted_at: str) -> Normalised:
+        """The delete of one record without anything special, as `_events` makes it in twice the time.
 
         Nearly all events of a topic are such, and they decide how many it can take in a second.
         """
-        (record_id,) = header.record_ids
-        origin, key, user, entity = header.change_origin, header.transaction_key, header.commit_user, header.entity_name
-        if (
-            len(record_id) != 18
-            or not (record_id.isascii() and record_id.isalnum())
-            or record_id.startswith(_NO_RECORD)
-            or not (_is_plain(key) and self._are_plain(origin, user))
-            or header.nulled_fields
-            or header.diff_fields
-            or header.changed_fields
-        ):
-            return None
-        sequence, number = header.sequence_number, header.commit_number
+        entity, key, user, at = header.entity_name, header.transaction_key, header.commit_user, header.commit_timestamp
+        sequence, number = header.sequence_number, f"{header.commit_number}"
+        stamp = self._stamps.text(event, "commitTimestamp", at)
         context = EventContext(entity, record_id, "change_event")
         context.metadata = {
             "topic": self._topic,
             "replay_id": event.replay_id.hex(),
             "change_type": "DELETE",
-            "commit_number": f"{number}",
+            "commit_number": number,
             "payload": (
                 f'{{"ChangeEventHeader":{{"entityName":"{entity}","recordIds":["{record_id}"],"changeType":"DELETE",'
-                f'"changeOrigin":"{origin}","transactionKey":"{key}","sequenceNumber":{sequence},'
-                f'"commitTimestamp":{header.commit_timestamp},"commitNumber":"{number}","commitUser":"{user}",'
+                f'"changeOrigin":"{header.change_origin}","transactionKey":"{key}","sequenceNumber":{sequence},'
+                f'"commitTimestamp":{at},"commitNumber":"{number}","commitUser":"{user}",'
                 '"nulledFields":[],"diffFields":[],"changedFields":[]}}'
             ),
         }
-        return MicroDecisionEvent(
+        decision = MicroDecisionEvent(
             f"{self._org_id}:{entity}:{record_id}:cdc:{key}:{sequence}",
             "record_delete",
             stamp,
@@ -158,15 +147,7 @@ class ChangeEvents:
             extracted_at,
             self._version,
         )
-
-    def _are_plain(self, *texts: str) -> bool:
-        """Whether texts that most events share are plain."""
-        if texts == self._plain:
-            return True
-        if not all(map(_is_plain, texts)):
-            return False
-        self._plain = texts
-        return True
+        return Normalised(at, [decision])
 
     def _actor(self, user: str) -> str | None:
         """The id of a user; None for a text that is none."""
@@ -177,7 +158,7 @@ class ChangeEvents:
                 self._actors.clear()
             return self._actors.setdefault(user, to_18(user) if is_id(user) else None)
 
-    def _records(self, event: Event, header: ChangeEventHeader, at: datetime) -> tuple[Sequence[str], list[Dirty]]:
+    def _records(self, event: Event, header: ChangeEventHeader) -> tuple[Sequence[str], list[Dirty]]:
         """The records of a delete or undelete; wildcards, which are documented of other changes alone, make it dirty.
 
         Raises:
@@ -195,7 +176,7 @@ class ChangeEvents:
         if not ids and not wild:
             raise not_understood(self._topic, event, "has no recordIds")
         why = f"told of deletes of {header.entity_name} by a wildcard instead of ids"
-        return list(ids), [Dirty(header.entity_name, at, why)] if wild else []
+        return list(ids), [Dirty(header.entity_name, from_epoch_ms(header.commit_timestamp), why)] if wild else []
 
     def _events(
         self,
@@ -244,11 +225,6 @@ class ChangeEvents:
                 )
             )
         return events
-
-
-def _is_plain(text: str) -> bool:
-    """Whether JSON writes a text as it is."""
-    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _not_null(fields: Mapping[str, object]) -> dict[str, object]:

@@ -35,18 +35,18 @@ class Normalised(msgspec.Struct, gc=False):
     """What one event holds.
 
     Attributes:
-        at: When Salesforce stamped it.
+        at: When Salesforce stamped it, in milliseconds since 1970, UTC.
         events: One per record that was deleted or undeleted.
         dirty: Objects to be asked.
     """
 
-    at: datetime
+    at: int
     events: list[MicroDecisionEvent] = []
     dirty: list[Dirty] = []
 
 
 class Stamps:
-    """Reads stamps of events; most of a delivery are of the same second.
+    """Reads stamps of events; most of a delivery are of the same second, and many of the same transaction.
 
     Args:
         topic: For messages.
@@ -55,25 +55,27 @@ class Stamps:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._second = 0
-        self._instant = timestamps.from_epoch_ms(0)
-        self._text = timestamps.to_text(self._instant)[:20]
+        self._until_second = timestamps.to_text(timestamps.from_epoch_ms(0))[:20]
+        self._milliseconds = 0
+        self._text = f"{self._until_second}000000Z"
 
-    def read(self, event: Event, name: str, milliseconds: int) -> tuple[datetime, str]:
-        """The instant of a field, and its canonical text.
+    def text(self, event: Event, name: str, milliseconds: int) -> str:
+        """The canonical text of a field's instant.
 
         Raises:
             PayloadError: it is outside the calendar.
         """
+        if milliseconds == self._milliseconds:
+            return self._text
         second, rest = divmod(milliseconds, 1000)
         if second != self._second:
             try:
-                instant = timestamps.from_epoch_ms(second * 1000)
+                self._until_second = timestamps.to_text(timestamps.from_epoch_ms(second * 1000))[:20]
             except OverflowError:
                 raise not_understood(self._topic, event, f"has a {name} outside the calendar") from None
-            self._second, self._instant, self._text = second, instant, timestamps.to_text(instant)[:20]
-        if not rest:
-            return self._instant, f"{self._text}000000Z"
-        return timestamps.from_epoch_ms(milliseconds), f"{self._text}{rest:03d}000Z"
+            self._second = second
+        self._milliseconds, self._text = milliseconds, f"{self._until_second}{rest:03d}000Z"
+        return self._text
 
 
 def not_understood(topic: str, event: Event, what: str) -> PayloadError:

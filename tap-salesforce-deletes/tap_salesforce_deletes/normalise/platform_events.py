@@ -65,7 +65,7 @@ class PlatformEvents:
             raise not_understood(self._topic.name, event, "has no CreatedDate")
         if abs(created) < _SECONDS_BELOW:
             created *= 1000
-        at, stamp = self._stamps.read(event, "CreatedDate", created)
+        stamp = self._stamps.text(event, "CreatedDate", created)
         facts = {"topic": self._topic.name, "replay_id": event.replay_id.hex(), "payload": _payload(values)}
         record_id = _id_of(values, fields.record_id, "record_id", facts)
         actor = self._actor(values, fields, facts)
@@ -98,8 +98,12 @@ class PlatformEvents:
         )
         dirty = []
         if record_id is None and sobject is not None:
-            dirty.append(Dirty(sobject, at, f"told of a delete of {sobject} without the record's id"))
-        return Normalised(at, [decision], dirty)
+            dirty.append(
+                Dirty(
+                    sobject, timestamps.from_epoch_ms(created), f"told of a delete of {sobject} without the record's id"
+                )
+            )
+        return Normalised(created, [decision], dirty)
 
     @staticmethod
     def _actor(values: Mapping[str, Any], fields: BoundFields, facts: dict[str, str]) -> str | None:

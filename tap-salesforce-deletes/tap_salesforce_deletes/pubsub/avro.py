@@ -92,6 +92,14 @@ class EventSchema:
             raw = msgspec.json.decode(schema_json)
         return cls(schema_id, checked(raw))
 
+    def plain(self, payload: bytes) -> ChangeEventHeader | None:
+        """The header of a payload of which nothing else has to be known; None: `read` it.
+
+        It has one record id, of letters and digits, printable ASCII texts without quotes and backslashes, no changed
+        fields, and nothing stands behind it.
+        """
+        return self._templates.header(payload)
+
     def read(self, payload: bytes) -> Decoded:
         """Decode a payload, by its header alone where nothing else is in it.
 

@@ -1,27 +1,31 @@
 """The header of a change event, and a short way to it for events that look like the one before.
 
-Most deletes of a topic differ in a few values only. From one that was decoded the long way a template is made: a
-pattern of its bytes in which the lengths, the lists and everything behind the header are literal, and only values of
-that length are free. What matches it as a whole is exactly such an event: each literal length is followed by so many
-bytes, numbers end where their bytes say, and the rest is the precomputed rest of a record whose fields are all null.
+Most deletes of a topic differ in a few values only. From one that was decoded the long way a template is made: its
+bytes are cut into pieces of the same sizes, of which the lengths, the lists and everything behind the header are
+literal, and only values are free. What matches it as a whole is exactly such an event: each literal length is followed
+by so many bytes, numbers end where their piece ends, and the rest is the precomputed rest of a record whose fields are
+all null.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tap_salesforce_deletes.pubsub.shape import zigzag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tap_salesforce_deletes.pubsub.shape import Field
 
 __all__ = ["HEADER", "ChangeEventHeader", "Templates"]
 
 HEADER: Final = "ChangeEventHeader"
-_MOST_TEMPLATES: Final = 32  # of one schema; one is made per length of the texts in it
+_MOST_TEMPLATES: Final = 32  # of one schema; one is made per length of the texts and numbers in it
+_MOST_KEPT: Final = 1_000
 
 
 class ChangeEventHeader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -73,16 +77,25 @@ _ORDER: Final[tuple[tuple[str, object], ...]] = (
 )
 """The header as it is today; with any other there are no templates."""
 
-_MOST_HIGH: Final = 100
-_MOST_NUMBERS: Final = 1_000
-_FOUR_MARKS: Final = 0x80 * (1 + (1 << 7) + (1 << 14) + (1 << 21))  # of four bytes that others follow
-
-_NUMBER: Final = rb"([\x80-\xff]{0,8}[\x00-\x7f])"  # at most 9 bytes: 63 bits cannot be too long
-_INT: Final = rb"([\x80-\xff]{0,3}[\x00-\x7f])"
+_PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+_MARK: Final = 0x80  # of a byte of a number that others follow
+_FOUR_MARKS: Final = _MARK * (1 + (1 << 7) + (1 << 14) + (1 << 21))
+_MOST_BYTES: Final = 9  # of a number: 63 bits cannot be too long
 
 
 class _Template(msgspec.Struct, frozen=True):
-    pattern: re.Pattern[bytes]
+    """How payloads of one length are cut, and what stands between their values.
+
+    Attributes:
+        cut: Gives literal, record id, literal, origin, literal, key, sequence number, timestamp, four bytes of the
+            commit number one by one, the rest of them, literal, user, literal.
+        literals: The five.
+        entity: The object.
+        change_type: Such as `DELETE`.
+    """
+
+    cut: Callable[[bytes], tuple[Any, ...]]
+    literals: tuple[bytes, ...]
     entity: str
     change_type: str
 
@@ -100,54 +113,52 @@ class Templates:
         self._usable = rest is not None and header.name == HEADER and _types(header) == _ORDER
         self._by_length: dict[int, tuple[_Template, ...]] = {}
         self._count = 0
-        self._high: dict[bytes, int] = {}
+        # What many events share, by its bytes; only what was looked at is in them.
+        self._texts: dict[bytes, str] = {}
         self._numbers: dict[bytes, int] = {}
+        self._uppers: dict[bytes, int] = {}
 
     def header(self, payload: bytes) -> ChangeEventHeader | None:
-        """The header of a payload that matches a template; None: decode it the long way."""
+        """The header of a payload that matches a template and is plain; None: decode it the long way.
+
+        Plain are texts that JSON writes as they are: printable ASCII without quotes and backslashes. The one record id
+        is of letters and digits.
+        """
         for template in self._by_length.get(len(payload), ()):
-            match = template.pattern.fullmatch(payload)
-            if match is None:
+            start, record_id, second, origin, third, key, sequence, timestamp, a, b, c, d, upper, fourth, user, end = (
+                template.cut(payload)
+            )
+            if (start, second, third, fourth, end) != template.literals:
                 continue
-            record_id, origin, key, sequence, timestamp, commit, user = match.groups()
+            if not (a & b & c & d & _MARK and record_id.isalnum()) or key.translate(None, _PLAIN):
+                return None
             try:
+                commit = self._uppers[upper] + a + (b << 7) + (c << 14) + (d << 21) - _FOUR_MARKS
                 return ChangeEventHeader(
                     template.entity,
                     (record_id.decode(),),
                     template.change_type,
                     key.decode(),
-                    self._known(timestamp),
-                    self._known(sequence),
-                    self._number(commit),
-                    origin.decode(),
-                    user.decode(),
+                    self._numbers[timestamp],
+                    self._numbers[sequence],
+                    commit >> 1 ^ -(commit & 1),
+                    self._texts[origin],
+                    self._texts[user],
                 )
-            except UnicodeDecodeError:
-                return None
+            except KeyError:
+                return self.header(payload) if self._know((origin, user), (timestamp, sequence), upper) else None
         return None
 
-    def _known(self, encoded: bytes) -> int:
-        """A number from its bytes; stamps and sequence numbers are the same in many events."""
-        number = self._numbers.get(encoded)
-        if number is None:
-            if len(self._numbers) > _MOST_NUMBERS:
-                self._numbers = {}
-            number = self._numbers[encoded] = _value(encoded)
-        return number
-
-    def _number(self, encoded: bytes) -> int:
-        """A number from its bytes; the upper ones of commits stay the same for a while."""
-        if len(encoded) < 5:
-            return _value(encoded)
-        upper = encoded[4:]
-        high = self._high.get(upper)
-        if high is None:
-            if len(self._high) > _MOST_HIGH:
-                self._high = {}
-            high = self._high[upper] = _plain(upper) << 28
-        first, second, third, fourth = encoded[:4]
-        rest = high + first + (second << 7) + (third << 14) + (fourth << 21) - _FOUR_MARKS
-        return rest >> 1 ^ -(rest & 1)
+    def _know(self, texts: Sequence[bytes], numbers: Sequence[bytes], upper: bytes) -> bool:
+        """Keep what other events may share; False when a text is not plain, or a number is cut otherwise."""
+        if any(text.translate(None, _PLAIN) for text in texts) or not all(map(_is_number, (*numbers, upper))):
+            return False
+        if max(len(self._texts), len(self._numbers), len(self._uppers)) >= _MOST_KEPT:
+            self._texts, self._numbers, self._uppers = {}, {}, {}  # not emptied: another thread may look into them
+        self._texts |= {text: text.decode() for text in texts}
+        self._numbers |= {number: _value(number) for number in numbers}
+        self._uppers[upper] = _plain(upper) << 28
+        return True
 
     def learn(self, payload: bytes, header: ChangeEventHeader) -> None:
         """Make a template of a payload that was decoded, and has nothing behind its header."""
@@ -155,27 +166,33 @@ class Templates:
             return
         if header.nulled_fields or header.diff_fields or header.changed_fields or self._rest is None:
             return
-        entity, [record_id] = _text(header.entity_name), header.record_ids
-        symbol = payload[len(entity) + len(_text(record_id)) + 2 :][:1]
-        pattern = b"".join(
-            (
-                re.escape(entity),
-                re.escape(zigzag(1)),
-                _free(record_id),
-                re.escape(zigzag(0) + symbol),
-                _free(header.change_origin),
-                _free(header.transaction_key),
-                _INT,
-                _NUMBER,
-                _NUMBER,
-                _free(header.commit_user),
-                re.escape(zigzag(0) * 3 + self._rest),
-            )
+        record_id, origin, key, user = (
+            text.encode()
+            for text in (*header.record_ids, header.change_origin, header.transaction_key, header.commit_user)
         )
-        template = _Template(re.compile(pattern, re.DOTALL), header.entity_name, header.change_type)
-        if symbol >= b"\x80" or template.pattern.fullmatch(payload) is None:  # written in another way, though rightly
+        start = _text(header.entity_name) + zigzag(1) + zigzag(len(record_id))
+        symbol = payload[len(start) + len(record_id) + 1 :][:1]
+        numbers = [zigzag(n) for n in (header.sequence_number, header.commit_timestamp, header.commit_number)]
+        literals = (
+            start,
+            zigzag(0) + symbol + zigzag(len(origin)),
+            zigzag(len(key)),
+            zigzag(len(user)),
+            zigzag(0) * 3 + self._rest,
+        )
+        upper = len(numbers[2]) - 4
+        if symbol >= b"\x80" or upper < 1 or max(map(len, numbers)) > _MOST_BYTES:
+            return
+        parts = (
+            *(literals[0], record_id, literals[1], origin, literals[2], key, *numbers[:2]),
+            *(literals[3], user, literals[4]),
+        )
+        sizes = [f"{len(part)}s" for part in parts]
+        layout = Struct("".join((*sizes[:8], f"4B{upper}s", *sizes[8:])))
+        if b"".join((*parts[:8], numbers[2], *parts[8:])) != payload:  # written in another way, though rightly
             return
         self._count += 1
+        template = _Template(layout.unpack, literals, header.entity_name, header.change_type)
         self._by_length[len(payload)] = (*self._by_length.get(len(payload), ()), template)
 
 
@@ -194,10 +211,9 @@ def _text(text: str) -> bytes:
     return zigzag(len(encoded)) + encoded
 
 
-def _free(text: str) -> bytes:
-    """A pattern for any text of the same length in bytes."""
-    size = len(text.encode())
-    return re.escape(zigzag(size)) + b"(.{%d})" % size
+def _is_number(encoded: bytes) -> bool:
+    """Whether bytes are one number, and no more."""
+    return encoded[-1] < _MARK <= min(encoded[:-1], default=_MARK)
 
 
 def _value(encoded: bytes) -> int:

@@ -102,6 +102,10 @@ def test_a_slow_writer_is_not_taken_for_a_silent_service(mock: Mock, events_of: 
     subscription = mock.client(clocks=Clocks(monotonic=lambda: seconds[0])).subscription(ACCOUNTS, Earliest())
     events_of(subscription, 1)
     mock.seen("pubsub_fetch", 12)
+    seconds[0] = 1.0
+    deadline = time.monotonic() + 20
+    while subscription.idle_seconds and time.monotonic() < deadline:
+        pass  # until the next response waits to be taken
     seconds[0] = 1_000.0  # the writer waited for its target
     events_of(subscription, 11)
     assert not subscription.is_idle(1.0)
