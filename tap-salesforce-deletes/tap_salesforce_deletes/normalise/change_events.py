@@ -100,7 +100,7 @@ class ChangeEvents:
             self._entities.add(entity)
         stamp = self._stamps.text(event, "commitTimestamp", at)
         if change_type not in _KINDS:
-            return Normalised(at, [], [Dirty(entity, from_epoch_ms(at), _unnamed(entity, change_type))])
+            return Normalised(at, (), [Dirty(entity, from_epoch_ms(at), _unnamed(entity, change_type))])
         kind = _KINDS[change_type]
         if kind is None:
             return Normalised(at)
@@ -147,7 +147,7 @@ class ChangeEvents:
             extracted_at,
             self._version,
         )
-        return Normalised(at, [decision])
+        return Normalised(at, (decision,))
 
     def _actor(self, user: str) -> str | None:
         """The id of a user; None for a text that is none."""

@@ -8,7 +8,7 @@ from tap_salesforce_deletes.normalise.change_events import ChangeEvents
 from tap_salesforce_deletes.normalise.platform_events import PlatformEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tap_salesforce_deletes.normalise.parts import Normalised
     from tap_salesforce_deletes.pubsub.avro import EventSchema
@@ -47,6 +47,8 @@ class Normaliser:
             PayloadError: the event cannot be decoded or understood.
             ConfigurationError: a field that the setting maps is not in the schema.
         """
-        if schema.is_change_event:
-            return self._changes.decisions(event, schema, extracted_at)
-        return self._others.decisions(event, schema, extracted_at)
+        return self.of(schema)(event, schema, extracted_at)
+
+    def of(self, schema: EventSchema) -> Callable[[Event, EventSchema, str], Normalised]:
+        """What `decisions` does with events of a schema, for those who have many of them."""
+        return self._changes.decisions if schema.is_change_event else self._others.decisions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003  # evaluated by what makes structs of annotations
 from datetime import datetime  # noqa: TC003  # evaluated by what makes structs of annotations
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,8 @@ class Normalised(msgspec.Struct, gc=False):
     """
 
     at: int
-    events: list[MicroDecisionEvent] = []
-    dirty: list[Dirty] = []
+    events: Sequence[MicroDecisionEvent] = ()
+    dirty: Sequence[Dirty] = ()
 
 
 class Stamps:

@@ -242,12 +242,13 @@ class Subscription:
         self._line.accepted(stream.token)
         if came.message is None:
             raise self._broken("an answer that is none")
-        response, events = came.message, []
-        for consumed in response.events:
-            event, replay_id = consumed.event, consumed.replay_id
-            if not replay_id:
-                raise self._broken("an event without a replay id")
-            events.append(Event(event.id, event.schema_id, event.payload, replay_id))
+        response = came.message
+        events = [
+            Event((event := consumed.event).id, event.schema_id, event.payload, consumed.replay_id)
+            for consumed in response.events
+        ]
+        if not all(event.replay_id for event in events):
+            raise self._broken("an event without a replay id")
         delivery = Delivery(events, response.latest_replay_id, response.pending_num_requested)
         if delivery.replay_id:
             self._position = After(delivery.replay_id)
