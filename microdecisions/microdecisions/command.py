@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
 from singer_sdk.exceptions import MappingError
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap, Target
 
-    from microdecisions.pages import PageWriter, StopFlag
+    from microdecisions.pages import StopFlag
 
-__all__ = ["on_signal", "run_plugin"]
+__all__ = ["Writer", "on_signal", "run_plugin"]
 
 _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -99,7 +99,17 @@ def _full_disk(error: Exception) -> str | None:
     return None
 
 
-def on_signal(stop: StopFlag, writer: PageWriter, signum: int, frame: FrameType | None) -> None:
+class Writer(Protocol):
+    """Writes lines.
+
+    Attributes:
+        busy: Whether a write is under way, that must not be left by an exception.
+    """
+
+    busy: bool
+
+
+def on_signal(stop: StopFlag, writer: Writer, signum: int, frame: FrameType | None) -> None:
     """React to SIGINT and SIGTERM: leave at once, but never in the middle of a line.
 
     A later signal ends a process that still waits for its loader, and changes nothing for one that is leaving: runners

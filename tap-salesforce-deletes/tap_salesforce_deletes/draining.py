@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from tap_salesforce_deletes.pubsub.subscription import Delivery, Event, Subscription
     from tap_salesforce_deletes.waiting import Watch
 
-__all__ = ["Drain", "Drained", "Ended", "Message", "Surroundings"]
+__all__ = ["PART_BYTES", "Drain", "Drained", "Ended", "Message", "Surroundings"]
 
 _LONG_AGO: Final = -(2**63)  # milliseconds since 1970: before any stamp
-_PART: Final = 1_000  # records handed over at once, unless one event has more
+_RECORD_BYTES: Final = 1_000  # what a record weighs at least on its way to the writer: about its line
+PART_BYTES: Final = 1_000 * _RECORD_BYTES
+"""Handed over at once, unless one event weighs more."""
+_ID_BYTES: Final = 19  # of an id in a payload
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -132,6 +135,8 @@ class Drain(threading.Thread):
         if not delivery.events:
             now = self._around.server_time()
             self._watch.heard(None)
+            if not delivery.latest_replay_id:  # a sign of life that names no place
+                return True
             return self._around.handover.put(Drained(self.topic, [], [], delivery.latest_replay_id, now))
         around = self._around
         around.allowance.took(len(delivery.events))
@@ -144,36 +149,50 @@ class Drain(threading.Thread):
                 if schema is None or event.schema_id != schema_id:  # most events of a delivery share their schema
                     schema_id, schema = event.schema_id, around.schema(event.schema_id)
                     decisions = self._normaliser.of(schema)
-                part.add(event.replay_id, decisions(event, schema, extracted_at))
-                if len(part.events) >= _PART:
+                part.add(event, decisions(event, schema, extracted_at))
+                if part.weight >= PART_BYTES:
                     whole, part = part, _Part(self.topic, part.newest)
-                    if not around.handover.put(whole.taken(), len(whole.events)):
+                    if not around.handover.put(whole.taken(), whole.weight):
                         return False
         finally:  # what stands before an event that cannot be read is written
             if part.count:
-                around.handover.put(part.taken(), max(1, len(part.events)))
+                around.handover.put(part.taken(), part.weight)
         self._watch.heard(part.at)
         return True
 
 
 class _Part:
-    """Events of a delivery that are handed over together."""
+    """Events of a delivery that are handed over together.
+
+    Attributes:
+        events: To be written.
+        count: Events of the bus that they came in.
+        newest: The latest time stamped on one of those, in milliseconds since 1970.
+        weight: Bytes, roughly, of what is to be written.
+    """
 
     def __init__(self, topic: str, newest: int = _LONG_AGO) -> None:
         self.events: list[MicroDecisionEvent] = []
         self.count = 0
         self.newest = newest
+        self.weight = 0
         self._topic = topic
         self._dirty: list[Dirty] = []
         self._replay_id = b""
 
-    def add(self, replay_id: bytes, found: Normalised) -> None:
+    def add(self, event: Event, found: Normalised) -> None:
         """Add what one event holds."""
         self.events += found.events
+        size = len(event.payload)
+        if size <= _RECORD_BYTES:
+            self.weight += _RECORD_BYTES
+        else:  # each record of a merged event has all of its payload but the other ids
+            records = len(found.events)
+            self.weight += _RECORD_BYTES + records * max(_RECORD_BYTES, size - records * _ID_BYTES)
         if found.dirty:
             self._dirty += found.dirty
         self.count += 1
-        self._replay_id = replay_id
+        self._replay_id = event.replay_id
         # A duplicate may stand behind newer events: the bus is in order, so all before it is as new as they are.
         if found.at > self.newest:  # noqa: PLR1730  # for each event: a call of `max` takes three times as long
             self.newest = found.at

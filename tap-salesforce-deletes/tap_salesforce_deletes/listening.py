@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from microdecisions.errors import MicroDecisionError, QuotaCeilingError
-from tap_salesforce_deletes.draining import Drain, Drained, Ended, Message, Surroundings
+from tap_salesforce_deletes.draining import PART_BYTES, Drain, Drained, Ended, Message, Surroundings
 from tap_salesforce_deletes.handover import Handover
 from tap_salesforce_deletes.holes import Holes
 from tap_salesforce_deletes.normalise import Normaliser
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listening"]
 
-_WAITING: Final = 2_000  # records in memory between the threads and the writer
+_WAITING: Final = 2 * PART_BYTES  # in memory between the threads and the writer
 _PAGE: Final = 1_000
 _LINGER: Final = 0.02  # seconds; how long a page waits to be full
 _TICK: Final = 0.25  # seconds; how soon the writer sees that time is over
@@ -60,7 +60,7 @@ class Listening:
         self._asked = frozenset(plan.asked)
         self._plans = {one.topic.name: one for one in plan.topics}
         self._holes = Holes(run, kept)
-        self._handover: Handover[Message] = Handover(_WAITING, enough=_PAGE, linger_seconds=_LINGER)
+        self._handover: Handover[Message] = Handover(_WAITING, enough=PART_BYTES, linger_seconds=_LINGER)
         self._drains: dict[str, Drain] = {}
         self._begun_anew: set[str] = set()
         self._tallies = {name: _Tally() for name in self._plans}

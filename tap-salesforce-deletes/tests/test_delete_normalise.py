@@ -278,12 +278,19 @@ def test_the_object_comes_from_the_setting_or_the_id_where_no_field_names_it() -
     assert len({event.event_id for event in (by_setting, by_prefix, unknown)}) == 1
 
 
+def test_another_mapping_of_the_object_makes_no_other_event() -> None:
+    mapped = {"topic": "/event/Record_Deleted__e", "fields": {"object_name": "Record_Id__c"}}
+    (one,), (other,) = told().events, told(topic=mapped).events
+    assert one.event_id == other.event_id
+    assert one.record_type != other.record_type
+
+
 @pytest.mark.parametrize("record_id", [None, "", "  ", "Brief GmbH"])
 def test_an_event_without_a_record_is_written_and_its_object_asked(record_id: str | None) -> None:
     found = told({**SAID, "Record_Id__c": record_id})
     (event,) = found.events
     assert event.record_id is None
-    assert event.event_id == f"{ORG}:Account::pe:{UUID}"
+    assert event.event_id == f"{ORG}:Record_Deleted__e::pe:{UUID}"
     assert event.context.metadata.get("record_id") == ((record_id or "").strip() or None)
     assert [dirty.sobject for dirty in found.dirty] == ["Account"]
     assert sighting_of(event) is None

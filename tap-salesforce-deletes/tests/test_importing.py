@@ -6,7 +6,10 @@ import hashlib
 import io
 import json
 import logging
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,7 +22,7 @@ import pytest
 from microdecisions.deletions import resolve, sighting_of
 from microdecisions.errors import ConfigurationError, MicroDecisionError
 from microdecisions.event import MicroDecisionEvent
-from tap_salesforce_deletes.importing import import_files
+from tap_salesforce_deletes.importing import Output, import_files
 from tap_salesforce_deletes.normalise import Normaliser
 from tap_salesforce_deletes.topics import parse_topics
 from tests.deletes_made import CHANGES, HEAD, change, delivered, platform_event, schema_of
@@ -68,7 +71,7 @@ class Read:
 
 def imported(*files: Path, org_id: str = ORG, state: dict[str, Any] | None = None) -> Read:
     out = io.BytesIO()
-    import_files(files, out, org_id=org_id, now=NOW, state=state)
+    import_files(files, Output(out), org_id=org_id, now=NOW, state=state)
     return Read(out.getvalue())
 
 
@@ -94,7 +97,7 @@ def test_every_column_of_delete_tracker_can_be_filled_from_the_event(tmp_path: P
     } == {**ROW, "deleted_date": "2026-01-03T10:00:01.000000Z", "ingested_at": "2026-01-03T10:00:05.000000Z"}
     assert (event.event_type, event.context.source) == ("record_delete", "platform_event")
     assert event.timestamp_recorded == "2026-01-03T10:00:01.250000Z"
-    assert event.event_id == f"{ORG}:Account:{RECORD}:pe:{UUID}"
+    assert event.event_id == f"{ORG}:Record_Deleted__e:{RECORD}:pe:{UUID}"
 
 
 def test_messages_are_singers(tmp_path: Path) -> None:
@@ -114,15 +117,33 @@ def test_what_both_collectors_saw_of_a_platform_event_is_one_event(tmp_path: Pat
     assert one(tmp_path).event_id == live.event_id
 
 
-def test_what_both_collectors_saw_of_a_change_event_is_one_event(tmp_path: Path) -> None:
+@pytest.mark.parametrize("collected_as", ["Account", "account", "AccountChangeEvent", None])
+def test_what_both_collectors_saw_of_a_change_event_is_one_event(tmp_path: Path, collected_as: str | None) -> None:
     (topic,) = parse_topics(["/data/ChangeEvents"])
     (live,) = Normaliser(topic, ORG, "v").decisions(change(), schema_of(CHANGES), "2026-01-31T12:00:00.000000Z").events
-    old = one(tmp_path, topic="/data/ChangeEvents", payload=json.dumps({"ChangeEventHeader": HEAD}), event_id="17")
+    payload = json.dumps({"ChangeEventHeader": HEAD})
+    old = one(tmp_path, topic="/data/ChangeEvents", object_name=collected_as, payload=payload, event_id="17")
     assert (old.event_id, old.context.source) == (live.event_id, "change_event")
     seen = sighting_of(live)
     assert seen is not None
     assert sighting_of(old) == msgspec.structs.replace(seen, owner_id="0055g000007OwneAAC")
     assert len(resolve(found for event in (old, live) if (found := sighting_of(event)) is not None)) == 1
+
+
+def test_a_day_without_a_time_is_no_instant_where_there_is_a_better_one(tmp_path: Path) -> None:
+    event = one(tmp_path, deleted_date="2026-01-03")
+    assert event.timestamp_occurred == event.timestamp_recorded == "2026-01-03T10:00:01.250000Z"
+    assert event.context.metadata["deleted_date"] == "2026-01-03T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("change_type", ["CREATE", "UPDATE", "GAP_UPDATE", "GAP_OVERFLOW", None, 7])
+def test_a_change_that_deletes_nothing_is_a_row_that_is_named(
+    tmp_path: Path, change_type: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    payload = json.dumps({"ChangeEventHeader": {**HEAD, "changeType": change_type}})
+    with pytest.raises(MicroDecisionError, match="1 of 1 rows were not imported"):
+        one(tmp_path, topic="/data/ChangeEvents", payload=payload)
+    assert "row 1 is a change that is neither a delete nor an undelete" in caplog.text
 
 
 def test_an_undelete_in_the_payload_is_an_undelete(tmp_path: Path) -> None:
@@ -204,7 +225,7 @@ def test_a_bad_row_is_named_and_all_others_are_written(tmp_path: Path, caplog: p
         caplog.at_level(logging.INFO),
         pytest.raises(MicroDecisionError, match="1 of 3 rows were not imported") as refused,
     ):
-        import_files([file], out, org_id=ORG, now=NOW)
+        import_files([file], Output(out), org_id=ORG, now=NOW)
     assert refused.value.exit_code == 1
     assert len(Read(out.getvalue()).records) == 2
     (said,) = [record.getMessage() for record in caplog.records if "row 2" in record.getMessage()]
@@ -260,7 +281,7 @@ def test_a_file_that_is_none_is_told_before_anything_is_written(
         file.write_bytes(content)
     out = io.BytesIO()
     with pytest.raises(ConfigurationError, match=said):
-        import_files([good, file], out, org_id=ORG, now=NOW)
+        import_files([good, file], Output(out), org_id=ORG, now=NOW)
     assert out.getvalue() == b""
 
 
@@ -293,13 +314,20 @@ def test_a_state_comes_behind_every_ten_thousand_records(tmp_path: Path) -> None
     assert len(read.records) == 12_000
 
 
-def test_an_import_that_is_interrupted_says_that_it_starts_over(tmp_path: Path) -> None:
-    class Interrupted(io.BytesIO):
-        def write(self, data: Any, /) -> int:
-            if self.tell():
-                raise KeyboardInterrupt
-            return super().write(data)
-
-    file = old_file(tmp_path / "events_1.db", ({**ROW, "event_id": str(n)} for n in range(200)))
-    with pytest.raises(MicroDecisionError, match="starts over with the first row"):
-        import_files([file], Interrupted(), org_id=ORG, now=NOW)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_is_interrupted_ends_with_a_whole_line_and_says_that_it_starts_over(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    file = old_file(tmp_path / "events_1.db", ({**ROW, "event_id": str(n)} for n in range(5_000)))
+    words = [sys.executable, "-m", "tap_salesforce_deletes", "import", str(file), "--org-id", ORG]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        head = process.stdout.read(10_000)  # the next write waits, as the pipe is full
+        process.send_signal(number)
+        rest, said = process.communicate(timeout=60)
+    *lines, last = (head + rest).split(b"\n")
+    assert last == b""
+    assert 10 < len(lines) < 5_000
+    assert all(json.loads(line) for line in lines)
+    assert process.returncode == 1
+    assert said.decode().rstrip().endswith("It starts over with the first row, and nothing is doubled by that.")

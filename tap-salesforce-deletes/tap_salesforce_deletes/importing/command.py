@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import os
+import signal
 import sys
 from collections import Counter
 from contextlib import closing
@@ -16,8 +18,10 @@ import click
 import msgspec
 
 from microdecisions import event, timestamps
-from microdecisions.errors import ConfigurationError, MicroDecisionError
+from microdecisions.command import on_signal
+from microdecisions.errors import ConfigurationError, InterruptedRunError, MicroDecisionError
 from microdecisions.ids import is_id, to_18
+from microdecisions.pages import StopFlag
 from microdecisions.taps import KEY_PROPERTIES, REPLICATION_KEY
 from tap_salesforce_deletes import position
 from tap_salesforce_deletes.importing.files import rows_of, tables_of
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
     from tap_salesforce_deletes.importing.files import OldTable
 
-__all__ = ["command", "import_files"]
+__all__ = ["Output", "command", "import_files"]
 
 _ROWS_PER_STATE: Final = 10_000
 _BYTES_PER_WRITE: Final = 65_536
@@ -50,7 +54,10 @@ def command() -> click.Command:
             tap = TapSalesforceDeletes(config=config.config, parse_env_config=config.parse_env, setup_mapper=False)
             with closing(tap.run.session) as session:
                 org_id = session.org_id
-        import_files(files, sys.stdout.buffer, org_id=org_id, now=datetime.now(UTC), state=_read_state(state))
+        out = Output(sys.stdout.buffer)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, functools.partial(on_signal, out.stop, out))
+        import_files(files, out, org_id=org_id, now=datetime.now(UTC), state=_read_state(state))
 
     config = next(option for option in TapSalesforceDeletes.get_singer_command().params if option.name == "config")
     return click.Command(
@@ -75,7 +82,7 @@ def command() -> click.Command:
 
 
 def import_files(
-    files: Sequence[Path], out: BinaryIO, *, org_id: str, now: datetime, state: dict[str, Any] | None = None
+    files: Sequence[Path], out: Output, *, org_id: str, now: datetime, state: dict[str, Any] | None = None
 ) -> int:
     """Write the rows of files as SCHEMA, RECORD and STATE lines.
 
@@ -102,14 +109,46 @@ def import_files(
     with Seen() as seen:
         try:
             return _Import(out, imports, seen, copy.deepcopy(state or {})).run(tables)
-        except KeyboardInterrupt:
+        except InterruptedRunError:
             raise _interrupted() from None
+
+
+class Output:
+    """Takes whole lines, and is never left in the middle of one.
+
+    Args:
+        out: Where they go.
+
+    Attributes:
+        stop: Set by a signal.
+        busy: Whether a write is under way.
+    """
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.stop = StopFlag()
+        self.busy = False
+        self._out = out
+
+    def write(self, lines: bytes | bytearray) -> None:
+        """Write lines.
+
+        Raises:
+            InterruptedRunError: a signal came meanwhile.
+            BrokenPipeError: nobody reads any more.
+        """
+        self.busy = True
+        try:
+            self._out.write(lines)
+            self._out.flush()
+        finally:
+            self.busy = False
+        self.stop.check()
 
 
 class _Import:
     """One import."""
 
-    def __init__(self, out: BinaryIO, imports: Imports, seen: Seen, state: dict[str, Any]) -> None:
+    def __init__(self, out: Output, imports: Imports, seen: Seen, state: dict[str, Any]) -> None:
         self._out = out
         self._imports = imports
         self._seen = seen
@@ -184,7 +223,6 @@ class _Import:
     def _flush(self) -> None:
         try:
             self._out.write(self._buffer)
-            self._out.flush()
         except BrokenPipeError:
             # Nobody reads any more; what Python would write at its end goes nowhere, without a word.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,8 +14,9 @@ import msgspec
 
 from microdecisions import timestamps
 from microdecisions.event import EventContext, MicroDecisionEvent
-from microdecisions.ids import change_event_id, is_id, platform_event_id, to_18
+from microdecisions.ids import change_event_id, platform_event_id
 from tap_salesforce_deletes.importing.files import COLUMNS
+from tap_salesforce_deletes.normalise.parts import MIDNIGHT, MILLISECONDS_FROM, USER, id_or_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BadRowError", "Imports"]
 
-_USER: Final = "005"
-_MILLISECONDS_FROM: Final = 100_000_000_000
-"""A number at least this large is in milliseconds; below, in seconds since 1970."""
+_DELETES: Final = frozenset({"DELETE", "GAP_DELETE"})
 _UNDELETES: Final = frozenset({"UNDELETE", "GAP_UNDELETE"})
 
 
@@ -52,18 +51,21 @@ class Imports:
         """The event of a row.
 
         Raises:
-            BadRowError: no date of the row can be read.
+            BadRowError: no date of the row can be read, or it is a change that deletes and undeletes nothing.
         """
         cells = row.cells
         written = _verbatim(cells.get("payload"))
         payload = _payload(written)
         header = _header(payload)
+        change_type = header.get("changeType", "DELETE")
+        if change_type not in _DELETES | _UNDELETES:
+            raise BadRowError("is a change that is neither a delete nor an undelete")
         facts = {"imported": "true"}
         record_id = _id_of(cells, "record_id", facts)
         topic = _text(cells.get("topic"))
-        sobject = _text(cells.get("object_name")) or _text(header.get("entityName"))
+        sobject = _text(header.get("entityName")) or _text(cells.get("object_name"))
         recorded, occurred = self._dates(cells, payload, header, facts)
-        actor = _id_of(cells, "deleted_by", facts, prefix=_USER)
+        actor = _id_of(cells, "deleted_by", facts, prefix=USER)
         owner = _id_of(cells, "owner_id", facts)
         if owner is not None:
             facts["owner_id"] = owner
@@ -73,11 +75,13 @@ class Imports:
         facts.update({name: value for name, value in said if value is not None})
         if header.get("commitNumber") is not None:
             facts["commit_number"] = str(header["commitNumber"])
-        source = sobject or (topic or "").rpartition("/")[2] or "Unknown"
+        # As the tap has it: the object of a change event, the platform event itself.
+        named = (topic or "").rpartition("/")[2]
+        source = (sobject or named if changed else named or sobject) or "Unknown"
         facts.update(_others(cells, facts))
         context = EventContext(source, record_id or "", "change_event" if changed else "platform_event")
         context.metadata = facts
-        undeleted = header.get("changeType") in _UNDELETES
+        undeleted = change_type in _UNDELETES
         return MicroDecisionEvent(
             self._event_id(source, record_id or "", header, payload, old_id or _fingerprint(row)),
             "record_undelete" if undeleted else "record_delete",
@@ -121,7 +125,9 @@ class Imports:
             raise BadRowError("has no date that can be read in deleted_date, ingested_at or payload")
         if stamped is not None and header:
             return stamped, stamped
-        return recorded, min(deleted or recorded, recorded)
+        if deleted is None or deleted > recorded or (stamped is not None and deleted.endswith(MIDNIGHT)):
+            return recorded, recorded
+        return recorded, deleted
 
 
 def _payload(text: str | None) -> dict[str, Any]:
@@ -153,14 +159,7 @@ def _text(cell: object) -> str | None:
 
 
 def _id_of(cells: Mapping[str, Cell], column: str, facts: dict[str, str], *, prefix: str = "") -> str | None:
-    """An id of 18 characters; what is none is kept as it is among the facts."""
-    said = _text(cells.get(column))
-    if said is None:
-        return None
-    if is_id(said) and said.startswith(prefix):
-        return to_18(said)
-    facts[column] = said
-    return None
+    return id_or_fact(_text(cells.get(column)), column, facts, prefix=prefix)
 
 
 def _instant(value: object) -> str | None:
@@ -180,7 +179,7 @@ def _instant(value: object) -> str | None:
 
 
 def _of_number(number: float) -> str:
-    milliseconds = number if abs(number) >= _MILLISECONDS_FROM else number * 1000
+    milliseconds = number if abs(number) >= MILLISECONDS_FROM else number * 1000
     return timestamps.to_text(timestamps.from_epoch_ms(int(milliseconds)))
 
 

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003  # evaluated by what makes structs of annotations
 from datetime import datetime  # noqa: TC003  # evaluated by what makes structs of annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from microdecisions import soql, timestamps
 from microdecisions.event import MicroDecisionEvent  # noqa: TC001  # evaluated too
+from microdecisions.ids import is_id, to_18
 from tap_salesforce_deletes.pubsub.errors import PayloadError
 
 if TYPE_CHECKING:
     from tap_salesforce_deletes.pubsub.subscription import Event
 
-__all__ = ["Dirty", "Normalised", "Stamps", "is_name", "not_understood"]
+__all__ = [
+    "MIDNIGHT",
+    "MILLISECONDS_FROM",
+    "USER",
+    "Dirty",
+    "Normalised",
+    "Stamps",
+    "id_or_fact",
+    "is_name",
+    "not_understood",
+]
+
+USER: Final = "005"
+"""How ids of users begin."""
+MILLISECONDS_FROM: Final = 100_000_000_000
+"""A number at least this large is in milliseconds; below, in seconds since 1970, as clients publish it that follow the
+official Python example."""
+MIDNIGHT: Final = "T00:00:00.000000Z"
+"""The end of a date without a time, in canonical text."""
 
 
 class Dirty(msgspec.Struct, frozen=True):
@@ -92,6 +111,23 @@ def not_understood(topic: str, event: Event, what: str) -> PayloadError:
         "position. Report it with the event's definition; to go on without the event, set `start_from` to latest and "
         "remove the topic's entry from the state."
     )
+
+
+def id_or_fact(said: str | None, fact: str, facts: dict[str, str], *, prefix: str = "") -> str | None:
+    """An id of 18 characters; what is none is kept as it is among the facts.
+
+    Args:
+        said: Text without blanks around it; None where there is none.
+        fact: The name under which it is kept.
+        facts: Are added to.
+        prefix: Of the ids that fit.
+    """
+    if said is None:
+        return None
+    if is_id(said) and said.startswith(prefix):
+        return to_18(said)
+    facts[fact] = said
+    return None
 
 
 def is_name(text: str) -> bool:

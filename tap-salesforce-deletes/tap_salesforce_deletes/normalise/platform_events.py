@@ -6,14 +6,24 @@ a mistake in a trigger must neither stop a topic for ever nor go unseen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from microdecisions import timestamps
 from microdecisions.event import EventContext, MicroDecisionEvent
-from microdecisions.ids import is_id, platform_event_id, to_18
-from tap_salesforce_deletes.normalise.parts import Dirty, Normalised, Stamps, is_name, not_understood
+from microdecisions.ids import platform_event_id
+from tap_salesforce_deletes.normalise.parts import (
+    MIDNIGHT,
+    MILLISECONDS_FROM,
+    USER,
+    Dirty,
+    Normalised,
+    Stamps,
+    id_or_fact,
+    is_name,
+    not_understood,
+)
 from tap_salesforce_deletes.topics import bind_fields
 
 if TYPE_CHECKING:
@@ -24,11 +34,6 @@ if TYPE_CHECKING:
     from tap_salesforce_deletes.topics import BoundFields, Topic
 
 __all__ = ["PlatformEvents"]
-
-_USER: Final = "005"
-_SECONDS_BELOW: Final = 100_000_000_000
-"""A CreatedDate below this is in seconds, as clients publish it that follow the official Python example."""
-_MIDNIGHT: Final = "T00:00:00.000000Z"
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -63,7 +68,7 @@ class PlatformEvents:
         created = values.get("CreatedDate")
         if isinstance(created, bool) or not isinstance(created, int):
             raise not_understood(self._topic.name, event, "has no CreatedDate")
-        if abs(created) < _SECONDS_BELOW:
+        if abs(created) < MILLISECONDS_FROM:
             created *= 1000
         stamp = self._stamps.text(event, "CreatedDate", created)
         facts = {"topic": self._topic.name, "replay_id": event.replay_id.hex(), "payload": _payload(values)}
@@ -73,8 +78,8 @@ class PlatformEvents:
         if owner is not None:
             facts["owner_id"] = owner
         named = _object_of(values, fields, facts)
-        # The setting and what describe says may change, so neither is part of the event's id.
-        source = named or schema.name
+        # The mapping and what describe says may change, so neither is part of the event's id.
+        source = schema.name
         sobject = named or self._topic.sobject or self._objects_by_prefix.get((record_id or "")[:3])
         context = EventContext(source, record_id or "", "platform_event")
         context.metadata = facts
@@ -108,9 +113,9 @@ class PlatformEvents:
     @staticmethod
     def _actor(values: Mapping[str, Any], fields: BoundFields, facts: dict[str, str]) -> str | None:
         """Who deleted it: what the mapped field says, else who published the event."""
-        actor = _id_of(values, fields.deleted_by, "deleted_by", facts, prefix=_USER)
+        actor = _id_of(values, fields.deleted_by, "deleted_by", facts, prefix=USER)
         if actor is None and "deleted_by" not in facts:
-            actor = _id_of(values, "CreatedById", "deleted_by", facts, prefix=_USER)
+            actor = _id_of(values, "CreatedById", "deleted_by", facts, prefix=USER)
         return actor
 
 
@@ -129,14 +134,7 @@ def _said(values: Mapping[str, Any], field: str | None) -> str | None:
 def _id_of(
     values: Mapping[str, Any], field: str | None, fact: str, facts: dict[str, str], *, prefix: str = ""
 ) -> str | None:
-    """An id of 18 characters; what is none is kept as it is among the facts."""
-    said = _said(values, field)
-    if said is None:
-        return None
-    if is_id(said) and said.startswith(prefix):
-        return to_18(said)
-    facts[fact] = said
-    return None
+    return id_or_fact(_said(values, field), fact, facts, prefix=prefix)
 
 
 def _object_of(values: Mapping[str, Any], fields: BoundFields, facts: dict[str, str]) -> str | None:
@@ -161,4 +159,4 @@ def _deleted_date(values: Mapping[str, Any], field: str | None, created: str, fa
         facts["deleted_date"] = str(value)
         return created
     facts["deleted_date"] = text
-    return created if text.endswith(_MIDNIGHT) or text > created else text
+    return created if text.endswith(MIDNIGHT) or text > created else text
