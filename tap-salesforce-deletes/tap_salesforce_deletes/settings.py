@@ -70,8 +70,8 @@ class TapSettings(RunSettings, frozen=True, kw_only=True):
         Meta(
             title="Events per run",
             description="Stop a run once so many events of all topics are read; each costs one of the org's daily "
-            "deliveries. 100 are on their way for each topic, so up to 100 a topic come on top. The next run goes on from "
-            "there.",
+            "deliveries. 100 are on their way for each topic, so up to 100 a topic come on top. The next run goes on "
+            "from there.",
         ),
     ] = None
     delivery_percent_total: Annotated[
