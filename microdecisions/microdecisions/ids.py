@@ -1,6 +1,6 @@
 """Identity: 18-character Salesforce ids, and the deterministic event id of each kind of source.
 
-The same version of a row, read twice, by any API, on any day, gives the same event id (DESIGN, "The event").
+The same version of a row, read twice, by any API, on any day, gives the same event id (docs/event.md).
 """
 
 from __future__ import annotations

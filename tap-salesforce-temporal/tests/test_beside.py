@@ -179,7 +179,7 @@ def test_a_gap_is_an_event_with_one_name() -> None:
         fields=("Id",),
     )
     window = Window(*(datetime.fromisoformat(golden[side]) for side in ("start", "end")))
-    assert administration.gap(source, window, EXTRACTION).to_dict() == golden["event"]
+    assert administration.gap(source, window, EXTRACTION, "Events may be missing.").to_dict() == golden["event"]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -154,8 +154,15 @@ def logins(
         )
 
 
-def gap(source: Source, window: Window, extraction: Extraction) -> MicroDecisionEvent:
-    """The event that says that events of a stream may be missing between two instants."""
+def gap(source: Source, window: Window, extraction: Extraction, why: str) -> MicroDecisionEvent:
+    """The event that says that events of a stream may be missing between two instants.
+
+    Args:
+        source: Of the stream.
+        window: What may be missing.
+        extraction: The read.
+        why: One sentence.
+    """
     start, end = timestamps.to_text(window.start), timestamps.to_text(window.end)
     event_id = gap_id(extraction.org_id, source.sobject, source.stream, start, end)
     return decided(
@@ -173,5 +180,6 @@ def gap(source: Source, window: Window, extraction: Extraction) -> MicroDecision
             source_object=source.sobject,
             source_record_id=event_id.removeprefix(f"{extraction.org_id}:{source.sobject}:"),
             source=extraction.source,
+            metadata={"gap_start": start, "gap_end": end, "why": why},
         ),
     )
