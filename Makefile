@@ -23,6 +23,9 @@ endif
 # Of `make contract`: the alias of a real org, and whether its records may be changed.
 ORG ?=
 WRITE ?=
+overflow: setup  ## 120,000 deletes in one transaction through Meltano, into Snowflake and Atlan (local ones)
+	@OVERFLOW=120000 .venv/bin/pytest -n 0 tests/test_deletes_overflow.py $(ARGS)
+
 contract: export CONTRACT_ORG := $(value ORG)
 contract: export CONTRACT_WRITE := $(value WRITE)
 # As many files of tests at once as there are cores (tests of one file may share what is there once); ARGS="-n 0" runs them one by one.
@@ -47,7 +50,7 @@ STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpub
 # $(call step,what it says,command): one line on the screen, with the seconds it took.
 step = @t=$$(date +%s); printf '%s ... ' '$(1)'; ( $(2) ) || { echo 'failed'; exit 1; }; echo "($$(( $$(date +%s) - t )) s)"
 
-.PHONY: help demo sql test contract conformance conformance-lock coverage lint typecheck chaos-tap chaos-deletes chaos-atlan fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
+.PHONY: help demo sql test overflow contract conformance conformance-lock coverage lint typecheck chaos-tap chaos-deletes chaos-atlan fuzz-deletes bench-tap bench-deletes bench-atlan bench-localcloud plugins setup lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile

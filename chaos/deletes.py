@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from chaos.campaign import main
+from chaos.deletes_owed import may_have_gone, owed_gaps
 from chaos.deletes_plan import COVERED, NAMES, draw
 from chaos.deletes_verdict import Gap, Terms, Told, compare, read_deletions
 from chaos.loader import Loader
+from chaos.plan import Decide
 from chaos.process import command, run_process
 from chaos.singer import catalog_of, run_here
 from chaos.telling import Telling
@@ -36,10 +38,10 @@ from tap_salesforce_deletes.waiting import IdleRule
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from chaos.campaign import Outcome
-    from chaos.plan import Decide, Run, Story
+    from chaos.plan import Run, Story
     from chaos.singer import TapRun
 
 __all__ = ["play"]
@@ -49,11 +51,11 @@ Json = dict[str, Any]
 _PROGRAM: Final = str(Path(sys.executable).with_name("tap-salesforce-deletes"))
 _STREAM: Final = position.STREAM
 _NOW: Final = datetime(2026, 3, 2, 8, tzinfo=UTC)
-_ALWAYS: Final[Json] = {"pubsub": {"keepalive_seconds": 0.2}}
+_ALWAYS: Final[Json] = {"pubsub": {"keepalive_seconds": 0.2, "latest_is_tip": True}}
+"""A `latest_replay_id` may be ahead of the events beside it; nothing may be kept of it."""
 _QUICK: Final = Timing(unary=1.0, watchdog=0.8, ping=0.3, ping_answer=0.3, connect=2.0)
 _KEPT: Final = timedelta(hours=72)
 _MARGIN: Final = timedelta(minutes=15)
-_DELETE_LOG: Final = timedelta(days=14)
 _CLOCK: Final = timedelta(seconds=3)  # the tap reads Salesforce's clock in whole seconds
 _AN_HOUR: Final = timedelta(hours=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -106,6 +108,8 @@ class DeletesTelling(Telling):
         self._unread = ""
         self._pending = False
         self._hole = False
+        self._instance = ""
+        self._owed: frozenset[str] = frozenset()
         self._last: dict[str, datetime] = {}
         self._told_gaps: list[tuple[str, str, datetime, datetime]] = []
 
@@ -118,7 +122,12 @@ class DeletesTelling(Telling):
                 action["ids"] = [self._ids[name] for name in action["ids"]]
             saves.append(msgspec.structs.replace(save, action=action))
         began = self.world.now
-        self.world.decide(msgspec.structs.replace(step, saves=tuple(saves)))
+        moves = next((place for place, save in enumerate(saves, 1) if "migrate" in save.do.get("pubsub", {})), 0)
+        if moves:
+            self.world.decide(Decide(saves=tuple(saves[:moves])))
+            self._note_unread(self.world.now)
+            self._instance = saves[moves - 1].do["pubsub"]["migrate"]["instance"]
+        self.world.decide(msgspec.structs.replace(step, saves=tuple(saves[moves:])))
         if "overflow" in step.kinds:
             self._overflowed.append((_second(began), _second(self.world.now)))
         if "delete_log_purged" in step.kinds:
@@ -128,9 +137,9 @@ class DeletesTelling(Telling):
 
     def started(self, step: Run) -> TapRun:
         """Run the tap: as a process where it may be killed, else in this process and with little patience."""
-        self._hole = self._hole or self._is_old()
-        self._note_unread()
-        self._pending = self._is_pending()
+        self._note_unread(self.world.now - _KEPT)
+        forbidden = [fault.do["forbid"]["objects"] for fault in step.faults if "forbid" in fault.do]
+        self._look({name for names in forbidden for name in names})
         config = self._config(step.settings)
         if step.kill is None:
             return self._here(config)
@@ -152,6 +161,7 @@ class DeletesTelling(Telling):
         struck = self.struck
         self._hole = self._hole or bool(_HOLES & struck.keys()) or ("overflow" in struck and not self._log_is_asked)
         self._judge_gaps(run, began, place)
+        self._judge_owed(run, place)
         if run.code in _ENDED:
             self._hole = False
             if not _DEAF & struck.keys():
@@ -162,14 +172,14 @@ class DeletesTelling(Telling):
         outcome = self.outcome
         for place, later in (("first", timedelta(hours=1)), ("second", timedelta(days=1, hours=1))):
             self.world.pass_to(self.world.now + later)
-            self._hole = self._hole or self._is_old()
-            self._pending = self._is_pending()
+            self._look(frozenset())
             self.world.arm(())
             run = self.loader.load(self._here(self._config({})))
             self.world.disarm()
             outcome.told.append(f"{place} clean run: exit code {run.code}; {run.sentence}")
             self.judge_honesty(run, f"{place} clean run")
             self._judge_gaps(run, self.world.now, f"{place} clean run")
+            self._judge_owed(run, f"{place} clean run")
             if run.code not in ({0, _GAP} if self._hole or self._purged or self._pending else {0}):
                 outcome.wrong.append(f"{place} clean run: exit code {run.code}: {run.sentence}")
             self._hole = self._hole and run.code not in _ENDED
@@ -178,6 +188,13 @@ class DeletesTelling(Telling):
         outcome.doubled += found.doubled + sum(map(len, self.loader.changed.values()))
         outcome.wrong += [f"at the end: {sentence}" for sentence in found.wrong]
         outcome.wrong += [f"at the end: {one} came with two contents" for one in self._changed()]
+
+    def _look(self, hidden: Collection[str]) -> None:
+        """Note what a run begins with: holes, what is still to be asked, and the gaps that it owes."""
+        stored, now = position.read(self.loader.state or {}), self.world.now
+        self._hole = self._hole or may_have_gone(stored, self._topics, now)
+        self._pending = bool(stored.pending)  # to be asked, or to be given up where nobody may be asked
+        self._owed = owed_gaps(stored, self._topics, hidden, self._instance, now, asked=self._log_is_asked)
 
     # --- judging ---------------------------------------------------------------------------------------
 
@@ -191,7 +208,7 @@ class DeletesTelling(Telling):
             if not (self._hole or ((self._purged or self._pending) and not topic)):
                 wrong.append(f"{place}: a gap without a hole: {told['why']}")
             start, end = datetime.fromisoformat(told["gap_start"]), datetime.fromisoformat(told["gap_end"])
-            right = start < end <= self.world.now + _A_WHILE
+            right = start < end <= self.world.now + _AN_HOUR  # it may end with an hour
             if topic:
                 right = right and start >= self._last.get(record["record_type"], start)
                 if not self._is_moved and self._log_is_asked:
@@ -211,6 +228,13 @@ class DeletesTelling(Telling):
                 told = record["context"]["metadata"]
                 span = (datetime.fromisoformat(told["gap_start"]), datetime.fromisoformat(told["gap_end"]))
                 self._told_gaps.append((record["record_type"], record["context"]["source"], *span))
+
+    def _judge_owed(self, run: TapRun, place: str) -> None:
+        """A run that ends well has told the gaps of holes that were there before it."""
+        told = {record["record_type"] for record in run.records[_STREAM] if record["event_type"] == "gap"}
+        for subject in sorted(self._owed - told) if run.code in _ENDED else ():
+            self.outcome.false_success += 1
+            self.outcome.wrong.append(f"{place}: exit code {run.code} without a gap of {subject}")
 
     def _told_before(self, subject: str, source: str, start: datetime, end: datetime) -> bool:
         return any(
@@ -235,26 +259,11 @@ class DeletesTelling(Telling):
     def _log_is_asked(self) -> bool:
         return bool(self.story.settings.get("reconcile") != "never")
 
-    def _is_old(self) -> bool:
-        """Whether a topic or an object was read up to an instant that is nearly out of reach."""
-        stored = position.read(self.loader.state or {})
-        now = self.world.now
-        for name in self._topics:
-            place = stored.topics.get(name)
-            known = [at for at in ((place.replay_id_at, place.drained_at) if place else ()) if at is not None]
-            if known and now - max(known) > _KEPT - 2 * _MARGIN:
-                return True
-        return any(now - at > _DELETE_LOG for at in stored.objects.values())
-
-    def _is_pending(self) -> bool:
-        """Whether something is still to be asked, or to be given up where nobody may be asked."""
-        return bool(position.read(self.loader.state or {}).pending)
-
-    def _note_unread(self) -> None:
-        """What the bus no longer had when a topic was to be read for the first time is not owed."""
+    def _note_unread(self, gone: datetime) -> None:
+        """What has gone from the bus, up to an instant, is not owed where a topic was never read."""
         known = position.read(self.loader.state or {}).topics
         if any(COVERED[name] and name not in known for name in self._topics):
-            self._unread = max(self._unread, _second(self.world.now - _KEPT))
+            self._unread = max(self._unread, _second(gone))
 
     def _note_last(self, run: TapRun) -> None:
         """Note the newest event of each topic whose position was kept behind it."""

@@ -53,7 +53,7 @@ def draw(seed: int, number: int) -> Story:
     chance = Random(f"deletes/{seed}/{number}")  # noqa: S311 - a plan that can be repeated, nothing secret
     topics = chance.choice(_TOPICS)
     settings: Json = {"topics": list(topics)}
-    if ALL in topics and chance.random() < 0.15:
+    if ALL in topics and chance.random() < 0.25:
         settings["reconcile"] = "never"
     elif chance.random() < 0.2:
         settings["reconcile"] = "always"
@@ -103,7 +103,9 @@ class _Teller:
         if special < 0.45:
             return Decide(saves=saves, rest_seconds=rest) if special > 0.1 else Decide(saves=(), rest_seconds=rest)
         if special < 0.75 and self._changes:
-            return chance.choice([self._gaps, self._overflow, self._schema, self._duplicates, self._moved])(saves, rest)
+            ways = [self._gaps, self._overflow, self._schema, self._duplicates, self._moved]
+            ways += [] if self._log else [self._overflow] * 3  # then it is a gap
+            return chance.choice(ways)(saves, rest)
         hours = chance.choice([71, 80, 80])
         if special < 0.9:
             return Decide(

@@ -61,6 +61,10 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
                 "args": "explore --config=ENV",
                 "description": "Show which topics and objects can be read and what a run costs; --help tells more.",
             },
+            "import": {
+                "args": "import --config=ENV",
+                "description": "Write the deletes of an older collector's files as Singer messages; --help tells more.",
+            },
         },
     },
     "target-atlan-metadata": {
@@ -72,6 +76,10 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
             "explore": {
                 "args": "explore --config=ENV",
                 "description": "Show what the token may do and which objects the catalog holds; --help tells more.",
+            },
+            "rebuild": {
+                "args": "rebuild --config=ENV",
+                "description": "Fill the ledger again from files of events; --help tells more.",
             },
         },
     },

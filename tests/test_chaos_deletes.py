@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,11 @@ import pytest
 
 from chaos import deletes as chaos_deletes
 from chaos.campaign import campaign
-from chaos.deletes_plan import draw
+from chaos.deletes_owed import owed_gaps
+from chaos.deletes_plan import ALL, CHANNEL, draw
 from chaos.deletes_verdict import Gap, Terms, Told, Truth, compare, read_deletions
 from chaos.plan import Run, Story
+from tap_salesforce_deletes.position import Positions, TopicPosition
 
 TERMS = Terms(frozenset({"Account"}), frozenset({"Account", "Lead"}))
 DELETED = Truth("Account", "001A", "2026-03-02T08:00:00", "005A", "2026-03-02T09:00:00")
@@ -63,6 +66,30 @@ def test_plans_hold_every_fault_that_was_asked_for() -> None:
 
 
 # The verdict.
+
+
+@pytest.mark.parametrize(
+    ("hours", "hidden", "instance", "owed"),
+    [
+        (70, (), "", set()),
+        (74, (), "", {ALL}),
+        (1, (), "USA2", {ALL}),
+        (1, (), "USA1", set()),
+        (1, ("Case",), "", {"Case"}),
+        (1, ("Lead", "Contact"), "", set()),
+        (74, ("Case",), "", {ALL}),
+    ],
+    ids=["in reach", "out of reach", "moved", "not moved", "hidden", "not on it, or known", "the topic's is enough"],
+)
+def test_a_gap_is_owed_of_what_certainly_has_gone_or_is_left_out(
+    hours: int, hidden: tuple[str, ...], instance: str, owed: set[str]
+) -> None:
+    now = datetime(2026, 3, 9, tzinfo=UTC)
+    place = TopicPosition(b"1", now - timedelta(hours=hours + 1), now - timedelta(hours=hours), instance="USA1")
+    stored = Positions(topics={ALL: place}, pending={"Contact": now - timedelta(hours=1), "Account": now})
+    assert owed_gaps(stored, (ALL, CHANNEL), hidden, instance, now, asked=True) == owed
+    assert owed_gaps(stored, (ALL, CHANNEL), hidden, instance, now, asked=False) == owed | ({"Contact"} - {*hidden})
+    assert owed_gaps(Positions(), (ALL, CHANNEL), hidden, instance, now, asked=True) == set()
 
 
 def test_what_is_told_as_it_happened_is_right() -> None:
