@@ -23,9 +23,6 @@ endif
 # Of `make contract`: the alias of a real org, and whether its records may be changed.
 ORG ?=
 WRITE ?=
-overflow: setup  ## 120,000 deletes in one transaction through Meltano, into Snowflake and Atlan (local ones)
-	@OVERFLOW=120000 .venv/bin/pytest -n 0 tests/test_deletes_overflow.py $(ARGS)
-
 contract: export CONTRACT_ORG := $(value ORG)
 contract: export CONTRACT_WRITE := $(value WRITE)
 # As many files of tests at once as there are cores (tests of one file may share what is there once); ARGS="-n 0" runs them one by one.
@@ -63,6 +60,9 @@ sql: setup  ## Ask the demo's warehouse (Q="select ..."; EVENTS, LOG, AS too)
 
 test: setup .envs/browser/.stamp  ## All tests (ARGS="-k name" to choose)
 	@.venv/bin/pytest $(PARALLEL) $(ARGS)
+
+overflow: setup  ## 120,000 deletes in one transaction through Meltano, into Snowflake and Atlan (local ones)
+	@OVERFLOW=120000 .venv/bin/pytest -n 0 tests/test_deletes_overflow.py $(ARGS)
 
 contract: setup  ## Contract tests, on localcloud (ORG=alias: a real org; WRITE=1)
 	@CONTRACT_REPORT=.localcloud/contract.json .venv/bin/pytest $(PARALLEL) contract $(ARGS)
