@@ -19,19 +19,19 @@ import msgspec
 
 from chaos.atlan_catalog import Catalog
 from chaos.atlan_plan import Feed, Meanwhile, draw
-from chaos.atlan_target import Launch, launched
-from chaos.atlan_truth import Truth, delivered, schema_of
-from chaos.atlan_verdict import compare, counted, figures, unsettled
+from chaos.atlan_target import Launch, launched, left_by
+from chaos.atlan_truth import Truth, perhaps, record_of, schema_of, state_of
+from chaos.atlan_verdict import compare, due, figures, lasting
 from chaos.campaign import Outcome, main
-from chaos.singer import TapRun
 from localcloud.atlan.running import serve_in_thread
+from localcloud.clock import OrgClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from multiprocessing.context import ForkServerProcess
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from chaos.atlan_plan import AtlanStory, End
+    from chaos.singer import TapRun
     from chaos.verdict import Difference
 
 __all__ = ["play"]
@@ -45,6 +45,11 @@ _TAKE_OVER: Final = "allow_ledger_change"
 _NOWHERE: Final = frozenset({"crawled_midway", "purged_midway", "changed_by_hand_midway", "other_writer_midway"})
 """What may happen behind the last look of a run; the next one makes it good."""
 
+_CATALOG: Final = _NOWHERE | {"archived_midway", "appeared_midway", "bad_asset"}
+"""What keeps a STATE from saying that all before it is in Atlan: an asset is new, or refused, or changed by others."""
+
+_BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
+
 
 def play(seed: int, number: int, orgs: Path, work: Path) -> Outcome:
     """Play one story.
@@ -57,8 +62,9 @@ def play(seed: int, number: int, orgs: Path, work: Path) -> Outcome:
     """
     del orgs
     story = draw(seed, number)
-    with serve_in_thread(work / "atlan", seed=seed * 1_000 + number, requests_per_minute=None) as served:
-        return AtlanTelling(story, Catalog(served), work).tell()
+    clock = OrgClock(_BEGIN + timedelta(seconds=number * 12_345 % 86_400))
+    with serve_in_thread(work / "atlan", seed=seed * 1_000 + number, requests_per_minute=None, clock=clock) as served:
+        return AtlanTelling(story, Catalog(served), clock, work).tell()
 
 
 class AtlanTelling:
@@ -67,16 +73,16 @@ class AtlanTelling:
     Args:
         story: Its plan.
         catalog: Its Atlan.
+        clock: Of that Atlan.
         work: A folder for ledgers and the files of processes.
     """
 
-    def __init__(self, story: AtlanStory, catalog: Catalog, work: Path) -> None:
+    def __init__(self, story: AtlanStory, catalog: Catalog, clock: OrgClock, work: Path) -> None:
         self._story = story
         self._catalog = catalog
+        self._clock = clock
         self._work = work
         self._chance = Random(f"atlan/{story.seed}/{story.number}/told")  # noqa: S311 - repeated, nothing secret
-        start = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(seconds=self._chance.uniform(0, 86_400))
-        self._shift = timedelta() if story.real_clock else start - datetime.now(UTC)
         self._truth = Truth()
         self._read = [0, 0]
         self._fed = [0, 0]
@@ -86,15 +92,17 @@ class AtlanTelling:
         self._has_told = False
         self._ledger_is_whole = True
         self._is_over = False
+        self._is_as_told = True
         self.outcome = Outcome(story.number)
 
     @property
     def now(self) -> datetime:
-        """What the target's clock shows."""
-        return datetime.now(UTC) + self._shift
+        """What Atlan's clock shows."""
+        return self._clock.now()
 
     def tell(self) -> Outcome:
         """Play all steps and the clean runs behind them, and judge."""
+        self._catalog.do({"clock": {"tell": self._story.tells_time}})
         for number, step in enumerate(self._story.steps):
             if isinstance(step, Meanwhile):
                 self._pass(step)
@@ -106,7 +114,8 @@ class AtlanTelling:
     # Between runs.
 
     def _pass(self, step: Meanwhile) -> None:
-        self._shift += timedelta(days=step.days)
+        self._catalog.do({"clock": {"advance_seconds": step.days * 86_400}})
+        self._is_as_told &= not step.do and step.ledger == "stays"
         file = self._work / "ledger.db"
         done = True
         if step.do:
@@ -165,13 +174,13 @@ class AtlanTelling:
         end = self._input(step)
         catalog.arm(step.faults)
         began = self.now
-        shift = 0.0 if step.installed else self._shift.total_seconds()
         launch = self._launch(
-            step.settings, "other.db" if step.other_ledger else "ledger.db", shift_seconds=shift,
+            step.settings, "other.db" if step.other_ledger else "ledger.db",
             drain_seconds=step.drain_seconds, installed=step.installed,
             **({"step": step.end.step, "nth": step.end.nth, "behind": step.end.behind} if step.end else {}),
         )  # fmt: skip
-        with self._another(step, shift):
+        before = self._read.copy()
+        with self._another(step):
             run = self._played(launch, step.end)
         struck, self._new = self._new + catalog.disarm(), Counter()
         self._note_strikes(step, run, struck)
@@ -188,6 +197,7 @@ class AtlanTelling:
         met = ", ".join(sorted(struck)) or "nothing"
         outcome.told.append(f"{place}: exit code {run.code}, {catalog.asked()} requests; it met {met}; {run.sentence}")
         self._judge(step, run, struck, (began, self.now), end, place)
+        self._judge_state(step, run, struck, before, place)
         return run
 
     def _note_strikes(self, step: Feed, run: TapRun, struck: Counter[str]) -> None:
@@ -195,6 +205,9 @@ class AtlanTelling:
             struck["sigkill" if run.code == -signal.SIGKILL else "signal"] += 1
         elif step.end is not None and step.end.gently and "Interrupted" in run.log:
             struck["sigterm"] += 1
+        off = self._story.machine_off_hours
+        self.outcome.faults["client_clock_off"] += bool(off or step.installed)
+        self.outcome.faults["no_date"] += not self._story.tells_time
         for kind, is_so in (
             ("overlap", step.overlap and self._read[step.source]), ("replayed", step.again and any(self._read)),
             ("out_of_order", step.shuffled), ("another_writer", step.other_ledger or step.beside),
@@ -229,26 +242,38 @@ class AtlanTelling:
         outcome.false_success += bool(found.wrong)
         outcome.wrong += [f"{place}: exit code 0, {sentence}" for sentence in found.wrong[:3]]
 
+    def _judge_state(self, step: Feed, run: TapRun, struck: Counter[str], before: Sequence[int], place: str) -> None:
+        """A STATE that came back says that all before it is in Atlan, also where the run did not come to its end.
+
+        Judged are sums and last changes of objects that the messages before it are about. Where something else
+        changed the catalog or the ledger, only a whole run makes it good.
+        """
+        self._is_as_told &= not (step.other_ledger or step.beside or _CATALOG & struck.keys())
+        if run.code == 0 and not step.other_ledger:
+            self._is_as_told = self._ledger_is_whole and not (step.beside or _CATALOG & struck.keys())
+        elif self._is_as_told and self._read[step.source] > before[step.source]:
+            moved = self._truth.sources[step.source][before[step.source] : self._read[step.source]]
+            objects = {self._truth.decisions[message.decision].sobject for message in moved}
+            objects -= perhaps(self._truth, self._read, self._fed)
+            decisions, open_ = due(self._truth, self._read)
+            wanted = figures(decisions, self.now.date(), names=bool(self._story.settings.get("actor_names")))
+            shown = [one for one in self._catalog.shown(self._lagging) if one.sobject in objects]
+            found = compare(lasting(wanted), [one.lasting() for one in shown], open_)
+            self.outcome.lost += found.lost
+            self.outcome.doubled += found.doubled
+            self.outcome.wrong += [f"{place}: its STATE came back, {sentence}" for sentence in found.wrong[:3]]
+
     def _differs(self, clock: tuple[datetime, datetime]) -> Difference:
         """How what is shown differs from what both sources have told; a run at midnight may have either day."""
-        messages = delivered(self._truth, self._read)
-        decisions, open_ = counted(self._truth, messages), unsettled(self._truth, messages)
+        decisions, open_ = due(self._truth, self._read)
         names = bool(self._story.settings.get("actor_names"))
-        perhaps = self._perhaps()
-        shown = [one for one in self._catalog.shown(self._lagging) if one.sobject not in perhaps]
+        left_out = perhaps(self._truth, self._read, self._fed)
+        shown = [one for one in self._catalog.shown(self._lagging) if one.sobject not in left_out]
         found = [
             compare(figures(decisions, day, names=names), shown, open_)
             for day in sorted({instant.date() for instant in clock})
         ]
         return min(found, key=lambda one: len(one.wrong))
-
-    def _perhaps(self) -> set[str]:
-        """Objects of messages that a run was fed of which no STATE came back: they may be counted, or not."""
-        return {
-            self._truth.decisions[message.decision].sobject
-            for source, read, fed in zip(self._truth.sources, self._read, self._fed, strict=True)
-            for message in source[read:fed]
-        }
 
     def _input(self, step: Feed) -> int:
         """Write what a run is fed; returns the bookmark of its last STATE."""
@@ -257,16 +282,16 @@ class AtlanTelling:
         lines = [schema_of(stream) for stream in sorted({message.stream for message in source})]
         begin = max(0, read - step.overlap)
         again = chance.sample(range(read), min(step.again, read))
-        lines += [_record(source[place]) for place in again]
+        lines += [record_of(source[place]) for place in again]
         for start in range(begin, end, step.every):
             block = list(range(start, min(start + step.every, end)))
             if step.shuffled:
                 block += chance.sample(block, len(block) // 4)
                 chance.shuffle(block)
-            lines += [_record(source[place]) for place in block]
+            lines += [record_of(source[place]) for place in block]
             if block and max(block) + 1 > read:
-                lines.append(_state(step.source, max(block) + 1))
-        lines.append(_state(step.source, end))
+                lines.append(state_of(step.source, max(block) + 1))
+        lines.append(state_of(step.source, end))
         (self._work / "input").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
         return end
 
@@ -281,10 +306,12 @@ class AtlanTelling:
             **self._story.settings,
             **settings,
         }
-        return Launch(config, str(self._work), **{"shift_seconds": self._shift.total_seconds(), **more})
+        machine = self.now + timedelta(hours=self._story.machine_off_hours)
+        shift = (machine - datetime.now(UTC)).total_seconds()
+        return Launch(config, str(self._work), shift_seconds=shift, **more)
 
     @contextlib.contextmanager
-    def _another(self, step: Feed, shift: float) -> Iterator[None]:
+    def _another(self, step: Feed) -> Iterator[None]:
         """The other pipeline at the same time, with the same ledger: it waits, or is refused."""
         if not step.beside:
             yield
@@ -294,14 +321,14 @@ class AtlanTelling:
         number = 1 - step.source
         source = self._truth.sources[number]
         lines = [schema_of(stream) for stream in sorted({message.stream for message in source})]
-        lines += [_record(message) for message in source[self._read[number] :]]
-        lines.append(_state(number, len(source)))
+        lines += [record_of(message) for message in source[self._read[number] :]]
+        lines.append(state_of(number, len(source)))
         (folder / "input").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-        launch = msgspec.structs.replace(self._launch({}, shift_seconds=shift), folder=str(folder))
+        launch = msgspec.structs.replace(self._launch({}), folder=str(folder))
         process = launched(launch)
         yield
         process.join(_PATIENCE_S)
-        run = _run_of(process, folder)
+        run = left_by(process, folder)
         self.outcome.told.append(f"beside: exit code {run.code}; {run.sentence}")
         self._fed[number] = len(source)
         if run.states:
@@ -324,7 +351,7 @@ class AtlanTelling:
         if end is not None and not end.step and process.is_alive():
             os.kill(process.pid, signal.SIGTERM if end.gently else signal.SIGKILL)
         process.join(max(0.0, deadline - time.monotonic()))
-        return _run_of(process, self._work)
+        return left_by(process, self._work)
 
     # The end.
 
@@ -335,7 +362,7 @@ class AtlanTelling:
         self._lagging = None
         if not self._ledger_is_whole:
             self._rebuild()
-        self._shift += timedelta() if self._story.real_clock else timedelta(hours=1)
+        self._catalog.do({"clock": {"advance_seconds": 3_600}})
         self._truth.grow(self._chance, self.now, 0)
         self._is_over = True
         for source, place in ((0, "first"), (1, "second"), (0, "third"), (1, "fourth")):
@@ -369,26 +396,6 @@ class AtlanTelling:
     def _report(self) -> Json:
         report: Json = json.loads((self._work / "report.json").read_bytes())
         return report
-
-
-def _record(message: Any) -> Json:
-    return {"type": "RECORD", "stream": message.stream, "record": message.record}
-
-
-def _state(source: int, position: int) -> Json:
-    return {"type": "STATE", "value": {"source": source, "position": position}}
-
-
-def _run_of(process: ForkServerProcess, folder: Path) -> TapRun:
-    """What a process left behind; a torn line is nobody's."""
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        raise TimeoutError("a run did not end within three minutes")
-    log = (folder / "log").read_text(encoding="utf-8", errors="replace")
-    run = TapRun(process.exitcode, log)
-    run.states = [json.loads(line) for line in (folder / "output").read_bytes().split(b"\n")[:-1] if b"{" in line]
-    return run
 
 
 def plan(seed: int, number: int) -> object:

@@ -26,6 +26,8 @@ STEPS: Final = (
 
 _SOMETIMES: Final = ("ledger.commit", "ledger.tell", "ledger.clean", "gateway.write", "writer.write", "state")
 _HOUR: Final = 1 / 24
+_MONTH: Final = 31 * 24.0
+_FOR_EVER: Final = 10 * 365 * 86_400
 
 
 class End(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,7 +65,7 @@ class Feed(msgspec.Struct, frozen=True, tag="feed", omit_defaults=True):
         states_lost: The newest STATEs that nobody kept.
         faults: What it meets.
         end: Where it is ended.
-        installed: It is the installed program, on the machine's clock.
+        installed: It is the installed program, on this machine's own clock.
         other_ledger: It has another ledger: another pipeline that nobody told of this one.
         beside: The other pipeline runs at the same time.
         settings: Of this run alone.
@@ -92,7 +94,7 @@ class Meanwhile(msgspec.Struct, frozen=True, tag="meanwhile", omit_defaults=True
     Attributes:
         kind: Its name in the counts; empty: nothing that counts.
         do: What the catalog's control endpoint is asked for, or what `chaos.atlan_catalog` says instead.
-        days: So many days pass, on the target's clock.
+        days: So many days pass.
         ledger: What becomes of the ledger.
     """
 
@@ -109,14 +111,16 @@ class AtlanStory(msgspec.Struct, frozen=True):
         seed: Of the campaign.
         number: Of the story in it.
         settings: Of all runs.
-        real_clock: The target's clock is the machine's; else it is put ahead or back.
+        machine_off_hours: So far the machine's clock is ahead of Atlan's.
+        tells_time: Atlan's answers have a `Date`.
         steps: In their order.
     """
 
     seed: int
     number: int
     settings: Json
-    real_clock: bool
+    machine_off_hours: float
+    tells_time: bool
     steps: tuple[Feed | Meanwhile, ...]
 
 
@@ -158,9 +162,10 @@ def draw(seed: int, number: int) -> AtlanStory:
         settings["keep_daily_days"] = 120
     if chance.random() < 0.2:
         settings["actor_names"] = True
-    teller = _Teller(chance, real_clock=chance.random() < 0.3)
-    steps = tuple(teller.steps())
-    return AtlanStory(seed, number, settings, teller.real_clock, steps)
+    tells_time = chance.random() < 0.9
+    off = chance.choice([0.0, 0.0, 1.0, -1.0, _MONTH, -_MONTH]) if tells_time else 0.0
+    steps = tuple(_Teller(chance, tells_time=tells_time).steps())
+    return AtlanStory(seed, number, settings, off, tells_time, steps)
 
 
 class _Teller:
@@ -168,12 +173,12 @@ class _Teller:
 
     Args:
         chance: Of the story.
-        real_clock: See `AtlanStory`.
+        tells_time: See `AtlanStory`.
     """
 
-    def __init__(self, chance: Random, *, real_clock: bool) -> None:
+    def __init__(self, chance: Random, *, tells_time: bool) -> None:
         self._chance = chance
-        self.real_clock = real_clock
+        self._tells_time = tells_time
         self._special = chance.choice(["ledger", "writer", "crawl", "lag", "none"])
 
     def steps(self) -> list[Feed | Meanwhile]:
@@ -187,14 +192,15 @@ class _Teller:
             elif place in {2, 4} and special == "crawl":
                 steps.append(self._crawl())
             elif place in {1, 4} and special == "lag":
-                steps.append(Meanwhile(do={"index_lag_seconds": 3_600 if place == 1 else 0}))
+                steps.append(Meanwhile(do={"index_lag_seconds": _FOR_EVER if place == 1 else 0}))
             steps.append(self._run())
+            if place in {0, 3} and self._chance.random() < 0.4:
+                steps += self._ended_twice()
         return steps
 
     def _between(self) -> list[Feed | Meanwhile]:
         chance = self._chance
-        days = 0.0 if self.real_clock else chance.choice([_HOUR, _HOUR, 1.0, 6.0, 8.0, 25.0])
-        steps: list[Feed | Meanwhile] = [Meanwhile(days=days)]
+        steps: list[Feed | Meanwhile] = [Meanwhile(days=chance.choice([_HOUR, _HOUR, 1.0, 6.0, 8.0, 25.0]))]
         if chance.random() < 0.15 and self._special != "lag":  # which would hide it
             steps.append(Meanwhile("changed_by_hand", {"tamper": {"Changes": 999_999}}))
         return steps
@@ -220,9 +226,17 @@ class _Teller:
         allowed = msgspec.structs.replace(other, settings=mine)
         return [Feed(news=10), other, allowed, Feed(news=5), Feed(news=5, settings=mine)]
 
+    def _ended_twice(self) -> list[Feed | Meanwhile]:
+        """What a run counted and did not tell comes again; the next run ends when it has given its only STATE back."""
+        chance = self._chance
+        source = chance.choice([0, 0, 1])
+        untold = End(chance.choice(["writer.write", "gateway.write"]), nth=chance.choice([1, 2]))
+        given = End("state", behind=True)
+        return [Feed(source=source, news=8, end=untold), Feed(source=source, every=200, drain_seconds=0.0, end=given)]
+
     def _run(self, *, first: bool = False) -> Feed:
         chance = self._chance
-        installed = self.real_clock and chance.random() < 0.15
+        installed = self._tells_time and chance.random() < 0.05
         fate = chance.random()
         faults: tuple[Fault, ...] = ()
         end: End | None = None

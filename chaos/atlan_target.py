@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from chaos.singer import TapRun
 from microdecisions import command
 from target_atlan_metadata import gateway, heartbeat, rebuild, target, writer
 from target_atlan_metadata.ledger import Ledger
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from target_atlan_metadata.settings import TargetSettings
 
-__all__ = ["Launch", "launched"]
+__all__ = ["Launch", "launched", "left_by"]
 
 Json = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Launch(msgspec.Struct, frozen=True):
     Attributes:
         config: Its settings.
         folder: Where its files are: `input` is there; `output`, `log` and `config.json` are made.
-        shift_seconds: How far its clock is ahead.
+        shift_seconds: How far the clock of its machine is ahead of this one's.
         drain_seconds: So often it tells Atlan while it reads.
         step: Where it ends itself; empty: nowhere.
         nth: The how-manieth time.
@@ -77,6 +78,21 @@ def launched(launch: Launch) -> ForkServerProcess:
     process = context.Process(target=_run, args=(msgspec.json.encode(launch),))
     process.start()
     return process
+
+
+def left_by(process: ForkServerProcess, folder: Path) -> TapRun:
+    """What a process that has ended left behind; a torn line is nobody's.
+
+    Raises:
+        TimeoutError: It has not ended; now it has.
+    """
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise TimeoutError("a run did not end within three minutes")
+    run = TapRun(process.exitcode, (folder / "log").read_text(encoding="utf-8", errors="replace"))
+    run.states = [json.loads(line) for line in (folder / "output").read_bytes().split(b"\n")[:-1] if b"{" in line]
+    return run
 
 
 def _run(encoded: bytes) -> None:
@@ -109,14 +125,14 @@ def _run(encoded: bytes) -> None:
 
 
 class _Clocked(target.TargetAtlanMetadata):
-    """The target with another clock, which does not wait between tries: the catalog's clock goes on instead."""
+    """The target on a machine with another clock. It does not wait between tries: Atlan's clock goes on instead."""
 
     shift = timedelta()
 
     @cached_property
     def run(self) -> Run:
         """The run, made as the target makes it."""
-        run = Run(self.settings, _publisher, self.logger, os.environ, _now)
+        run = Run(self.settings, _publisher, self.logger, os.environ)
         try:
             run.start()
         except BaseException:
@@ -143,7 +159,7 @@ def _publisher(settings: TargetSettings, log: Logger) -> AtlanPublisher:
     def monotonic() -> float:
         return time.monotonic() + slept[0]
 
-    return AtlanPublisher(settings, log, lambda given: gateway.Gateway(given, sleep, monotonic), _now)
+    return AtlanPublisher(settings, log, lambda given: gateway.Gateway(given, sleep, monotonic, _now))
 
 
 def _trap(launch: Launch) -> None:

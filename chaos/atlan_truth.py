@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-__all__ = ["ORG", "Decided", "Message", "Truth", "schema_of"]
+__all__ = ["ORG", "Decided", "Message", "Truth", "delivered", "perhaps", "record_of", "schema_of", "state_of"]
 
 Json = dict[str, Any]
 
@@ -199,6 +199,16 @@ def schema_of(stream: str) -> Json:
     return {"type": "SCHEMA", "stream": stream, "schema": event.json_schema(), "key_properties": ["event_id"]}
 
 
+def record_of(message: Message) -> Json:
+    """The RECORD message of a message."""
+    return {"type": "RECORD", "stream": message.stream, "record": message.record}
+
+
+def state_of(source: int, position: int) -> Json:
+    """The STATE message behind so many messages of a source."""
+    return {"type": "STATE", "value": {"source": source, "position": position}}
+
+
 def _row(decided: Decided, now: datetime, event_id: str, actor_type: str | None) -> Json:
     text = _text(decided.at)
     return {
@@ -237,3 +247,12 @@ def _text(instant: datetime) -> str:
 def delivered(truth: Truth, read: Sequence[int]) -> list[Message]:
     """The messages that both sources had told up to their bookmarks."""
     return [message for source, end in zip(truth.sources, read, strict=True) for message in source[:end]]
+
+
+def perhaps(truth: Truth, read: Sequence[int], fed: Sequence[int]) -> set[str]:
+    """Objects of messages that a run was fed of which no STATE came back: they may be counted, or not."""
+    return {
+        truth.decisions[message.decision].sobject
+        for source, begin, end in zip(truth.sources, read, fed, strict=True)
+        for message in source[begin:end]
+    }

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from chaos.atlan_truth import delivered
 from chaos.verdict import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from chaos.atlan_truth import Decided, Message, Truth
 
-__all__ = ["Shown", "compare", "counted", "figures", "unsettled"]
+__all__ = ["Counted", "Shown", "compare", "counted", "due", "figures", "lasting", "unsettled"]
 
 Place = tuple[str, str | None]
 """An object, and one of its fields."""
@@ -24,6 +25,8 @@ _REJECTED: Final = {"Rejected", "Removed", "Recalled"}
 _FRESHNESS: Final = ((7, 100), (30, 75), (90, 50), (365, 25))
 _WEIGHTS: Final = (30, 25, 10, 20, 15)
 _COUNTS: Final = ("Changes", "Deletes", "Stage changes", "Approval decisions", "Approvals rejected")
+_LASTING: Final = {*_COUNTS, "Last change", "Last changed field", "Last changed by"}
+"""Figures that hold until something new is told, whatever the day."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Shown:
     sobject: str
     field: str | None
     values: Mapping[str, Any]
+
+    def lasting(self) -> Shown:
+        """Of it the figures that no day changes."""
+        return Shown(self.sobject, self.field, {name: self.values[name] for name in _LASTING & self.values.keys()})
 
 
 @dataclass
@@ -83,6 +90,12 @@ def unsettled(truth: Truth, messages: Collection[Message]) -> set[str]:
     }
 
 
+def due(truth: Truth, read: Sequence[int]) -> tuple[list[Counted], set[str]]:
+    """What both sources had told up to their bookmarks, and the objects whose deletions that does not settle."""
+    messages = delivered(truth, read)
+    return counted(truth, messages), unsettled(truth, messages)
+
+
 def figures(decisions: Iterable[Counted], today: date, *, names: bool = False) -> dict[Place, dict[str, set[Any]]]:
     """What each object and field must show: to each attribute the values that are right, None for no value.
 
@@ -103,6 +116,11 @@ def figures(decisions: Iterable[Counted], today: date, *, names: bool = False) -
             of_object.changes.append(decided)
             sums[decided.sobject, decided.field].changes.append(decided)
     return {place: _shown(place, of, today, names=names) for place, of in sums.items()}
+
+
+def lasting(wanted: Mapping[Place, Mapping[str, set[Any]]]) -> dict[Place, dict[str, set[Any]]]:
+    """Of figures those that no day changes."""
+    return {place: {name: of[name] for name in _LASTING & of.keys()} for place, of in wanted.items()}
 
 
 def _shown(place: Place, of: _Sums, today: date, *, names: bool) -> dict[str, set[Any]]:

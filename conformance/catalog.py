@@ -25,7 +25,8 @@ CALLS = (
     "user.get_current", "user.get_by_username", "user_cache", "role_cache", "group.get_all", "token.get_by_name",
     "typedef.get_all", "update_announcement", "remove_announcement", "update_certificate",
     "update_custom_metadata_attributes", "replace_custom_metadata", "update_merging_cm", "remove_custom_metadata",
-    "Batch", "typedef.purge", "bucket_by", "bulk search", "name in any case", "save", "delete_by_guid", "restore",
+    "Batch", "typedef.get", "typedef.purge", "bucket_by", "bulk search", "name in any case", "search after a GUID",
+    "evaluator", "save", "delete_by_guid", "restore",
     "restored", "purge_by_guid", "ConflictError", "NotFoundError", "InvalidRequestError", "async",
 )  # fmt: skip
 """The other calls, by the names that the client's script gives them."""

@@ -14,7 +14,7 @@ import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 SET = "Salesforce Activity"
 SCHEMA = "SALESFORCE"  # of the tables, in the catalog
 LEDGER = "Ledger"
+VELOCITIES = ("Changes in 7 days", "Changes in 30 days")
 CLOSED = {("Opportunity", "StageName"): {"Closed Won", "Closed Lost"}, ("Case", "Status"): {"Closed"}}
 REJECTIONS = {"Rejected", "Removed", "Recalled"}
 FRESHNESS = ((7, 100), (30, 75), (90, 50), (365, 25))
 QUALITY_DAYS = 90
+LONGEST_DEMO = timedelta(days=1)  # from the org's last decision to the figures of it
 
 Key = tuple[str, str | None]  # object, and field or None
 Range = tuple[int, int]
@@ -64,6 +66,7 @@ class Verdict:
         objects: Objects that carry figures.
         fields: Fields that carry figures.
         figures: Values that were compared.
+        velocities: Of them, changes in 7 and in 30 days that are not 0.
         processes: Processes of lineage.
         wrong: Differences, as sentences.
     """
@@ -71,6 +74,7 @@ class Verdict:
     objects: int = 0
     fields: int = 0
     figures: int = 0
+    velocities: int = 0
     processes: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -85,12 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     ids = catalog.attribute_ids(options.atlan, SET)
     verdict = Verdict()
-    as_of = noted_day(options.atlan, ids)
-    if as_of is None:
+    noted, clock = noted_instant(options.atlan, ids), clock_of(options.org)
+    if noted is None:
         verdict.wrong.append(f"the connection has no note of a ledger in the set {SET}")
+    elif clock is not None and not clock <= noted < clock + LONGEST_DEMO:
+        shown = f"{clock:%Y-%m-%d %H:%M}"
+        verdict.wrong.append(f"the figures are as of {noted:%Y-%m-%d %H:%M}, the org's clock showed {shown}")
     else:
+        as_of = noted.date()
         truth, tracked = list(read_truth(options.org / "truth.jsonl")), tracked_fields(options.org)
-        clock = clock_of(options.org)
         expected = expected_events(truth, tracked, clock)
         expected = {stream: events for stream, events in expected.items() if stream not in NOT_SELECTED}
         counts = counted(expected, as_of)
@@ -101,23 +108,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_page(verdict, options.atlan, counts)
     words = "equal" if not verdict.wrong else "DIFFERENT"
     print(
-        f"\n{verdict.figures:,} figures on {verdict.objects} objects and {verdict.fields} fields in Atlan, "
-        f"{verdict.processes} lineage processes  {words}"
+        f"\n{verdict.figures:,} figures on {verdict.objects} objects and {verdict.fields} fields in Atlan "
+        f"({verdict.velocities} velocities above 0), {verdict.processes} lineage processes  {words}"
     )
     if options.report:
         report = {"objects": verdict.objects, "fields": verdict.fields, "figures": verdict.figures}
-        report |= {"processes": verdict.processes, "equal": not verdict.wrong}
+        report |= {"velocities": verdict.velocities, "processes": verdict.processes, "equal": not verdict.wrong}
         options.report.write_text(json.dumps(report) + "\n", encoding="utf-8")
     for sentence in verdict.wrong[:5]:
         print(f"Atlan: {sentence}", file=sys.stderr)
     return 1 if verdict.wrong or not verdict.figures else 0
 
 
-def noted_day(url: str, ids: Mapping[str, str]) -> date | None:
-    """The day of the last run that wrote figures, by its note on the connection."""
+def noted_instant(url: str, ids: Mapping[str, str]) -> datetime | None:
+    """The instant of the last figures that were written, by the note on the connection; None where there is none."""
     notes = [one.values.get(LEDGER) for one in catalog.assets(url, ["Connection"], [], ids)]
     found = [json.loads(note)["as_of"] for note in notes if note]
-    return date.fromisoformat(found[0][:10]) if len(found) == 1 else None
+    return datetime.fromisoformat(found[0]) if len(found) == 1 else None
 
 
 # --- the count -------------------------------------------------------------------------------------
@@ -180,6 +187,24 @@ def count_delete(counts: dict[Key, Count], deletion: Deletion, as_of: date, *, s
         count.recent["deletes"] = plus(count.recent["deletes"], more)
 
 
+def together(counts: Sequence[Count]) -> Count:
+    """What an asset shows that several names lead to, such as `Owner` and `OwnerId`: the sum."""
+    if len(counts) == 1:
+        return counts[0]
+    whole = Count()
+    for one in counts:
+        for name in ("changes", "stages", "week", "month"):
+            setattr(whole, name, getattr(whole, name) + getattr(one, name))
+        for name in ("approvals", "rejections", "deletes"):
+            setattr(whole, name, plus(getattr(whole, name), getattr(one, name)))
+        for part, more in one.recent.items():
+            whole.recent[part] = plus(whole.recent[part], more)
+        if one.last >= whole.last:
+            whole.last_by = {*(whole.last_by if one.last == whole.last else ()), *one.last_by}
+            whole.last = one.last
+    return whole
+
+
 def plus(left: Range, right: Range) -> Range:
     """The sum of two ranges."""
     return left[0] + right[0], left[1] + right[1]
@@ -230,13 +255,14 @@ def compare(verdict: Verdict, url: str, ids: Mapping[str, str], counts: Mapping[
         is_object = asset.kind == kinds[0]
         sobject = name if is_object else objects[asset.attributes["objectQualifiedName"]]
         forms = [None] if is_object else [name, *([name.removesuffix("Id")] if name.endswith("Id") else [])]
-        count = next((counts[sobject, form] for form in forms if (sobject, form) in counts), Count())
+        count = together([counts[sobject, form] for form in forms if (sobject, form) in counts])
         place = sobject if is_object else f"{sobject}.{name}"
         verdict.wrong += [f"{place}: {text}" for text in differences(asset.values, count, as_of, is_object=is_object)]
         if asset.values:
             verdict.objects += is_object
             verdict.fields += not is_object
             verdict.figures += len(asset.values)
+            verdict.velocities += sum(bool(asset.values.get(name)) for name in VELOCITIES)
 
 
 def differences(values: Mapping[str, Any], count: Count, as_of: date, *, is_object: bool) -> list[str]:

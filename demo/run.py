@@ -164,7 +164,7 @@ def load(demo: Demo) -> int:
         if empty := demo.empty_targets:
             pipeline.forget_states(demo.name, empty)
         with servers(demo) as cloud:
-            print(f"   {tidying.tidy(cloud.salesforce, demo.org)}", flush=True)
+            print(f"   {tidying.tidy(cloud.salesforce, cloud.atlan, demo.org)}", flush=True)
             before = rows_per_table(demo) if demo.has_warehouse else {}
             calls = api_calls(cloud.salesforce)
             seconds = run_chain(3, demo, pipeline.WAREHOUSE, cloud, lock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from chaos import atlan as chaos_atlan
 from chaos.atlan_catalog import Catalog
 from chaos.atlan_plan import STEPS, AtlanStory, End, Feed, Meanwhile, draw
+from chaos.atlan_target import Launch
 from chaos.atlan_truth import Decided, Message, Truth
 from chaos.atlan_verdict import Counted, Shown, compare, counted, figures
 from chaos.plan import Fault
@@ -34,14 +37,42 @@ def test_a_short_story_ends_with_the_right_figures(monkeypatch: pytest.MonkeyPat
         Feed(news=5, other_ledger=True),
         Feed(source=1, faults=(Fault("bad_asset", {"refuse": ["Case"]}),), news=40),
     )
-    story = AtlanStory(1, 1, {"lineage": "never", "batch_size": 3}, real_clock=False, steps=steps)
+    story = AtlanStory(1, 1, {"lineage": "never", "batch_size": 3}, 1.0, tells_time=True, steps=steps)
     monkeypatch.setattr(chaos_atlan, "draw", lambda *_: story)
     outcome = chaos_atlan.play(1, 1, tmp_path, tmp_path)
     assert outcome.wrong == []
     assert (outcome.lost, outcome.doubled, outcome.false_success) == (0, 0, 0)
     assert outcome.exit_codes == {0: 2, -9: 1, 2: 1, 1: 1}
     assert outcome.killed == 1
-    assert outcome.faults == {"overlap": 1, "sigkill": 1, "replayed": 1, "another_writer": 1, "bad_asset": 1}
+    met = {"overlap": 1, "sigkill": 1, "replayed": 1, "another_writer": 1, "bad_asset": 1}
+    assert outcome.faults == {**met, "client_clock_off": 5}
+
+
+class Liar:
+    """A process that gave its last STATE back and was ended, before anything was in Atlan."""
+
+    pid, exitcode = 1, -9
+
+    def __init__(self, launch: Launch) -> None:
+        folder = Path(launch.folder)
+        *_, last = (folder / "input").read_text(encoding="utf-8").splitlines()
+        (folder / "output").write_text(f"{json.dumps(json.loads(last)['value'])}\n", encoding="utf-8")
+        (folder / "log").write_text("", encoding="utf-8")
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self, _seconds: float) -> None:
+        """It has ended."""
+
+
+def test_a_state_that_came_back_too_soon_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    story = AtlanStory(1, 1, {}, 0.0, tells_time=True, steps=(Feed(news=40, end=End("state")),))
+    monkeypatch.setattr(chaos_atlan, "draw", lambda *_: story)
+    monkeypatch.setattr(chaos_atlan, "launched", Liar)
+    outcome = chaos_atlan.play(1, 1, tmp_path, tmp_path)
+    assert outcome.lost
+    assert re.match(r"step 0: its STATE came back, \w+: Changes is None, and should be \d+", outcome.wrong[0])
 
 
 # Plans.

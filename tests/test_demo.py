@@ -17,6 +17,7 @@ import pytest
 from demo import pipeline
 from localcloud import lifecycle
 from localcloud.seed import seed_org
+from tests.output import OUTPUT
 
 ROOT = Path(__file__).parents[1]
 EVENTS = "1200"
@@ -47,6 +48,10 @@ def demo(folder: Path) -> tuple[int, str, list[dict[str, Any]]]:
     """Run it to its end: exit code, what the screen said, the figures of its check."""
     with start(folder, "--events", EVENTS) as process:
         said, _ = process.communicate(timeout=400)
+    OUTPUT.reads_from(folder / NAME)
+    OUTPUT.keep(said)
+    for log in (folder / NAME).rglob("*.log"):
+        OUTPUT.keep(log.read_text(encoding="utf-8", errors="replace"))
     report = folder / NAME / "check.json"
     return process.returncode, said, json.loads(report.read_text(encoding="utf-8")) if report.exists() else []
 
@@ -96,7 +101,7 @@ def test_a_killed_run_is_completed_by_the_next_and_a_third_loads_only_what_is_ne
     told = deletions_told(said)
     shown = figures_in_atlan(folder)
     assert shown["equal"]
-    assert min(shown["objects"], shown["fields"], shown["processes"]) > 5
+    assert min(shown["objects"], shown["fields"], shown["processes"], shown["velocities"]) > 5
     before = decided(folder)
 
     code, said, streams = demo(folder)

@@ -39,12 +39,11 @@ NAMES = (
 
 def catalog() -> dict[str, Json]:
     """What the truth above must become, seen on 1 February 2024."""
-    note = json.dumps({"ledger": "l", "generation": 1, "as_of": "2024-02-01T12:00:00.000000Z"})
     shared: Json = {"Last change": LAST, "Last changed by": "u2", "Changes in 7 days": 1, "Changes in 30 days": 2}
     case: Json = {**shared, "Last changed field": "Status", "Changes": 3, "Deletes": 1, "Quality score": 95}
     field: Json = {**shared, "Changes": 2, "Quality score": 100}
     return {
-        "connection": asset("Connection", "sf", Ledger=note),
+        "connection": asset("Connection", "sf", Ledger=note("2024-02-01T12:00:00.000000Z")),
         "case": asset("SalesforceObject", "Case", **case),
         "status": asset("SalesforceField", "Status", objectQualifiedName="q/Case", **field),
         "reason": asset("SalesforceField", "Reason", objectQualifiedName="q/Case"),
@@ -53,6 +52,10 @@ def catalog() -> dict[str, Json]:
         "foreign": asset("Table", "CASE_HISTORY", schemaQualifiedName="q/OTHER"),
         "process": asset("Process", "p", inputs=[{"guid": "Case"}], outputs=[{"guid": "CASE_HISTORY"}]),
     }
+
+
+def note(as_of: str) -> str:
+    return json.dumps({"ledger": "l", "generation": 1, "as_of": as_of})
 
 
 def asset(kind: str, name: str, **more: object) -> Json:
@@ -122,7 +125,8 @@ def check(shown: Catalog, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_figures_that_equal_the_count_are_equal(shown: Catalog, tmp_path: Path) -> None:
     done = check(shown, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "14 figures on 1 objects and 1 fields in Atlan, 1 lineage processes  equal" in done.stdout
+    said = "14 figures on 1 objects and 1 fields in Atlan (4 velocities above 0), 1 lineage processes  equal"
+    assert said in done.stdout
 
 
 def put(name: str, key: str, value: object) -> Callable[[Catalog], None]:
@@ -160,6 +164,8 @@ def show_nothing(shown: Catalog) -> None:
         (put("status", "set.Changes", 3), "Case.Status: Changes is 3, not 2"),
         (put("reason", "set.Changes", 1), "Case.Reason: Changes is 1, not 0"),
         (lose("connection"), "no note of a ledger"),
+        (put("connection", "set.Ledger", note("2024-02-02T00:00:01.000000Z")), "the org's clock showed 2024-02-01"),
+        (put("connection", "set.Ledger", note("2024-01-31T23:59:59.000000Z")), "figures are as of 2024-01-31 23:59"),
         (lose("process"), "no lineage leads from Case to case_history"),
         (put("process", "outputs", [{"guid": "elsewhere"}]), "no lineage leads from Case to case_history"),
         (put("process", "inputs", [{"guid": "sf"}]), "lineage leads from None to case_history, without any event"),

@@ -6,6 +6,7 @@ The request comes on the standard input, so that no secret is on a command line;
 import asyncio
 import json
 import sys
+from http import HTTPStatus
 
 from pyatlan.client.aio.client import AsyncAtlanClient
 from pyatlan.client.asset import Batch, CustomMetadataHandling
@@ -28,12 +29,15 @@ from pyatlan.model.enums import (
     AtlanCustomAttributePrimitiveType,
     AtlanIcon,
     AtlanTagColor,
+    AtlanTypeCategory,
     CertificateStatus,
 )
 from pyatlan.model.fields.atlan_fields import CustomMetadataField
 from pyatlan.model.fluent_search import CompoundQuery, FluentSearch
 from pyatlan.model.lineage import FluentLineage, LineageDirection
+from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Range, Term, Terms
 from pyatlan.model.typedef import AttributeDef, CustomMetadataDef
+from pyatlan.utils import API, EndPoint, HTTPMethod
 
 SET = "Conformance"
 KINDS = AtlanCustomAttributePrimitiveType
@@ -145,6 +149,7 @@ def calls(client, asked):
     yield from announcements(client, case)
     yield from values(client, case)
     yield from searches(client, connection)
+    yield from evaluator(client, case)
     yield from removals(client)
     yield from refusals(client, case)
     yield said("async", asyncio.run(asynchronous(asked["login"], case.guid)) == case.name)
@@ -189,6 +194,9 @@ def values(client, case):
     batch.add(entity)
     batch.flush()
     yield said("Batch", batch.num_updated == 1 and held(client, case) == {"Changes": 1, "By": "005"})
+    sets = client.typedef.get([AtlanTypeCategory.CUSTOM_METADATA])
+    names = [one.display_name for one in sets.custom_metadata_defs]
+    yield said("typedef.get", SET in names and "Data Stewardship" in names and not sets.entity_defs)
     client.asset.remove_custom_metadata(case.guid, SET)
     client.typedef.purge(SET, CustomMetadataDef)
     try:
@@ -205,8 +213,38 @@ def searches(client, connection):
     yield said("bucket_by", counted["salesforceobject"] == query(connection, SalesforceObject).count(client))
     fields = list(query(connection, SalesforceField).page_size(20).execute(client, bulk=True))
     yield said("bulk search", len({one.guid for one in fields}) == len(fields) == counted["salesforcefield"])
+    yield said("search after a GUID", after_guid(client, connection) == sorted(one.guid for one in fields))
     schemas = query(None, Schema).where(Schema.NAME.eq("salesforce")).include_on_results(Schema.DATABASE_NAME)
     yield said("name in any case", [one.database_name for one in schemas.execute(client)] == ["RAW"])
+
+
+def after_guid(client, connection):
+    """GUIDs of all fields, page by page: each page is asked for after the last GUID of the one before."""
+    guids = []
+    while True:
+        clauses = [
+            Terms(field="__typeName.keyword", values=["SalesforceField"]),
+            Term(field="__state", value="ACTIVE"),
+            Term(field="connectionQualifiedName", value=connection),
+            *([Range(field="__guid", gt=guids[-1])] if guids else []),
+        ]
+        dsl = DSL(query=Bool(filter=clauses), from_=0, size=BATCH, sort=[{"__guid": {"order": "asc"}}])
+        page = client.asset.search(IndexSearchRequest(dsl=dsl, attributes=["apiName"])).current_page()
+        guids += [one.guid for one in page]
+        if len(page) < BATCH:
+            return guids
+
+
+def evaluator(client, case):
+    """What the token may do; there is no call for it in the SDK, whose own request is used."""
+    api = API("entity/evaluator", HTTPMethod.POST, HTTPStatus.OK, endpoint=EndPoint.ATLAS)
+    questions = [
+        {"action": "ENTITY_UPDATE", "entityGuid": case.guid},
+        {"action": "ENTITY_CREATE", "typeName": "Process", "entityId": f"{case.connection_qualified_name}/new"},
+        {"action": "ENTITY_READ", "entityGuid": "00000000-1111-4222-8333-444444444444"},
+    ]
+    answers = client._call_api(api, request_obj=questions)
+    yield said("evaluator", [one["allowed"] for one in answers] == [True, True, False])
 
 
 def removals(client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Catalog",
     "CatalogAsset",
+    "Organization",
     "find_connection",
     "find_connections",
     "has_connection",
@@ -45,6 +47,7 @@ class CatalogAsset(msgspec.Struct, frozen=True):
         api_name: Name in Salesforce.
         parent: Qualified name of the object of a field, or of the organization of an object.
         values: Of our custom metadata, by the attribute's name; without those that are not set.
+        announcement: Title of the announcement on it; empty where there is none.
     """
 
     guid: str
@@ -54,10 +57,25 @@ class CatalogAsset(msgspec.Struct, frozen=True):
     api_name: str
     parent: str
     values: Mapping[str, Value]
+    announcement: str = ""
 
-    def is_named(self, field: str | None) -> bool:
-        """Whether it is an object, or a field by its full name and not by that of history."""
-        return field is None or self.api_name.casefold() == field.casefold()
+
+class Organization(msgspec.Struct, frozen=True):
+    """An organization of a connection.
+
+    Attributes:
+        qualified_name: As the crawler made it.
+        name: What users see.
+        org: Its id in Salesforce; empty where the catalog does not tell it.
+    """
+
+    qualified_name: str
+    name: str
+    org: str
+
+    def is_org(self, org: str) -> bool:
+        """Whether it is an org, by an id of 15 or 18 characters; also where the catalog does not tell."""
+        return not self.org or self.org[:15] == org[:15]
 
 
 class Catalog:
@@ -120,11 +138,11 @@ def has_connection(gateway: Gateway, qualified_name: str) -> bool:
     return any(search(gateway, ["Connection"], [Term(field="qualifiedName", value=qualified_name)], []))
 
 
-def organizations(gateway: Gateway, connection: CatalogAsset) -> dict[str, str]:
-    """Name of each organization of a connection, by qualified name."""
+def organizations(gateway: Gateway, connection: CatalogAsset) -> list[Organization]:
+    """The organizations of a connection."""
     filters: list[Query] = [Term(field="connectionQualifiedName", value=connection.qualified_name)]
-    found = search(gateway, ["SalesforceOrganization"], filters, [])
-    return {str(one.qualified_name): str(one.name) for one in found}
+    found = search(gateway, ["SalesforceOrganization"], filters, ["sourceId"])
+    return [Organization(str(one.qualified_name), str(one.name), _org_id(one)) for one in found]
 
 
 def find_connection(gateway: Gateway, qualified_name: str | None) -> CatalogAsset:
@@ -163,7 +181,7 @@ def load_catalog(
     kinds: Sequence[str] = ("SalesforceObject", "SalesforceField"),
 ) -> Catalog:
     """Load all objects and fields of a connection, with what they carry of our custom metadata."""
-    wanted = ["apiName", "objectQualifiedName", "organizationQualifiedName"]
+    wanted = ["apiName", "objectQualifiedName", "organizationQualifiedName", "announcementTitle"]
     if metadata is not None:
         wanted += [f"{metadata.set_id}.{attribute}" for attribute in metadata.attribute_ids.values()]
     filters: list[Query] = [Term(field="connectionQualifiedName", value=connection)]
@@ -208,4 +226,11 @@ def _asset(asset: Asset, metadata: MetadataSet | None) -> CatalogAsset:
         str(getattr(asset, "api_name", None) or name),
         str(getattr(asset, "object_qualified_name", None) or getattr(asset, "organization_qualified_name", None) or ""),
         {} if metadata is None else values_on(asset, metadata),
+        str(asset.announcement_title or ""),
     )
+
+
+def _org_id(organization: Asset) -> str:
+    """The id of an org, or an empty text for whatever else a crawler put in its place."""
+    told = str(getattr(organization, "source_id", None) or "")
+    return told if re.fullmatch(r"00D[A-Za-z0-9]{12}([A-Za-z0-9]{3})?", told) else ""

@@ -22,7 +22,6 @@ __all__ = [
     "contributions",
     "day_in",
     "day_number",
-    "day_of",
     "field_of",
     "flags_of",
     "is_change",
@@ -185,11 +184,6 @@ def day_number(text: str) -> int:
         ValueError: the text does not begin with a date.
     """
     return min(max(date.fromisoformat(text[:10]).toordinal() - _FIRST_DAY, 0), _LAST_DAY)
-
-
-def day_of(number: int) -> date:
-    """The date of a day's number."""
-    return date.fromordinal(_FIRST_DAY + number)
 
 
 def quarter_hour(text: str | None) -> int:

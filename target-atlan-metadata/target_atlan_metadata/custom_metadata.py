@@ -9,7 +9,7 @@ from pyatlan.model.enums import AtlanCustomAttributePrimitiveType, AtlanTypeCate
 from pyatlan.model.typedef import AttributeDef, CustomMetadataDef
 
 from microdecisions.errors import ConfigurationError
-from target_atlan_metadata.attributes import ATTRIBUTES, Attribute
+from target_atlan_metadata.attributes import ATTRIBUTES, LEDGER, Attribute
 from target_atlan_metadata.errors import AtlanRefusedError
 
 if TYPE_CHECKING:
@@ -51,29 +51,49 @@ def ensure_set(gateway: Gateway, name: str, connections: Iterable[str], *, may_c
         may_create: Whether it may be created or extended.
 
     Returns:
-        The set, or None where it is not there, or lacks attributes, and nothing may be created.
+        The set, or None where it is not there, lacks attributes, or is not for the connections, and nothing may be
+        created.
 
     Raises:
-        ConfigurationError: an attribute is there with another type.
+        ConfigurationError: an attribute is there with another type, or the set is somebody else's.
     """
+    wanted = set(connections)
     found = _named(gateway, name)
     if found is None:
-        if not may_create:
-            return None
-        return _create(gateway, name, connections)
+        return _create(gateway, name, wanted) if may_create else None
     there = _described(found)
     _check_types(there)
-    lacking = [attribute for attribute in ATTRIBUTES if attribute.name not in there.attribute_ids]
-    if not lacking:
+    if _is_complete(found, wanted):
         return there
-    if not may_create:
-        return None
-    found.attribute_defs = [*found.attribute_defs, *_attributes(gateway, lacking, connections)]
-    gateway.write(f"extend the custom metadata `{name}`", lambda: gateway.client.typedef.update(found))
-    return _complete(gateway, name)
+    if LEDGER not in there.attribute_ids:
+        raise ConfigurationError(
+            f"The custom metadata `{name}` is not of this target, for it has no attribute `{LEDGER}`, and it lacks "
+            "others: give another `custom_metadata_name`, and the set is made."
+        )
+    return _extend(gateway, found, wanted) if may_create else None
 
 
-def _create(gateway: Gateway, name: str, connections: Iterable[str]) -> MetadataSet:
+def _extend(gateway: Gateway, found: CustomMetadataDef, connections: set[str]) -> MetadataSet:
+    """Add what the set lacks: attributes, and connections that its attributes are for."""
+    ours = _ours(found)
+    everywhere = connections.union(*(_connections(one) for one in ours))
+    for one in ours:
+        if _lacks(one, connections):
+            one.applicable_connections = _connections(one) | connections
+    names = {one.display_name for one in ours}
+    lacking = [attribute for attribute in ATTRIBUTES if attribute.name not in names]
+    found.attribute_defs = [*found.attribute_defs, *_attributes(gateway, lacking, everywhere)]
+    name = str(found.display_name)
+    try:
+        gateway.write(f"extend the custom metadata `{name}`", lambda: gateway.client.typedef.update(found))
+    except AtlanRefusedError:
+        now = _named(gateway, name)
+        if now is None or not _is_complete(now, connections):  # not by a request whose answer was lost
+            raise
+    return _complete(gateway, name, connections)
+
+
+def _create(gateway: Gateway, name: str, connections: set[str]) -> MetadataSet:
     definition = CustomMetadataDef.create(display_name=name, description="What happens to records in Salesforce.")
     definition.attribute_defs = _attributes(gateway, ATTRIBUTES, connections)
     definition.options = CustomMetadataDef.Options.with_logo_as_emoji(emoji="📈", locked=True)
@@ -82,20 +102,46 @@ def _create(gateway: Gateway, name: str, connections: Iterable[str]) -> Metadata
     except AtlanRefusedError:
         if _named(gateway, name) is None:  # not one that somebody else has just created
             raise
-    return _complete(gateway, name)
+    return _complete(gateway, name, connections)
 
 
-def _complete(gateway: Gateway, name: str) -> MetadataSet:
+def _complete(gateway: Gateway, name: str, connections: set[str]) -> MetadataSet:
     found = _named(gateway, name)
-    if found is None or any(attribute.name not in _described(found).attribute_ids for attribute in ATTRIBUTES):
+    if found is None or not _is_complete(found, connections):
         raise AtlanRefusedError(
             f"Atlan took the custom metadata `{name}` and does not show all of it yet: run again in a minute."
         )
     return _described(found)
 
 
-def _attributes(gateway: Gateway, attributes: Sequence[Attribute], connections: Iterable[str]) -> list[AttributeDef]:
-    return [_attribute(gateway, attribute, set(connections)) for attribute in attributes]
+def _is_complete(found: CustomMetadataDef, connections: set[str]) -> bool:
+    """Whether a set has all our attributes, each of them for some connections."""
+    ours = _ours(found)
+    lacking = {attribute.name for attribute in ATTRIBUTES} - {one.display_name for one in ours}
+    return not lacking and not any(_lacks(one, connections) for one in ours)
+
+
+def _ours(found: CustomMetadataDef) -> list[AttributeDef]:
+    names = {attribute.name for attribute in ATTRIBUTES}
+    return [one for one in _live(found) if one.display_name in names]
+
+
+def _live(found: CustomMetadataDef) -> list[AttributeDef]:
+    return [one for one in found.attribute_defs or [] if not (one.options and one.options.is_archived)]
+
+
+def _connections(attribute: AttributeDef) -> set[str]:
+    """The connections whose assets may show an attribute; none of a list that is empty: it is for all."""
+    return set(attribute.applicable_connections or ())
+
+
+def _lacks(attribute: AttributeDef, connections: set[str]) -> bool:
+    listed = _connections(attribute)
+    return bool(listed) and not connections <= listed
+
+
+def _attributes(gateway: Gateway, attributes: Sequence[Attribute], connections: set[str]) -> list[AttributeDef]:
+    return [_attribute(gateway, attribute, connections) for attribute in attributes]
 
 
 def _attribute(gateway: Gateway, attribute: Attribute, connections: set[str]) -> AttributeDef:
@@ -144,7 +190,7 @@ def _definitions(gateway: Gateway) -> list[CustomMetadataDef]:
 
 
 def _described(definition: CustomMetadataDef) -> MetadataSet:
-    live = [one for one in definition.attribute_defs or [] if not (one.options and one.options.is_archived)]
+    live = _live(definition)
     return MetadataSet(
         str(definition.display_name),
         definition.name,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
+from target_atlan_metadata.clock import Clock
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
@@ -24,17 +26,25 @@ class FiguresPrinter:
     Args:
         levels: Of assets: `object`, `field`.
         out: Where to; standard output is for STATE.
+
+    Attributes:
+        clock: That of the machine: nobody else is asked.
     """
 
     def __init__(self, levels: Sequence[str], out: TextIO | None = None) -> None:
         self._levels = levels
         self._out = out
+        self.clock = Clock()
 
     def start(self, ledger: Ledger) -> None:
         """Nothing to get ready."""
 
-    def publish(self, told: Iterable[Told], report: Report) -> Iterable[CellActivity]:
+    def check_org(self, org: str) -> None:
+        """Any org will do."""
+
+    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
         """Print each asset."""
+        del as_of
         out = self._out or sys.stderr
         for key, figures, _ in told:
             if ("field" if key.field else "object") in self._levels:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from microdecisions import timestamps
+from target_atlan_metadata.activity import CellActivity, Counts, Last
 from target_atlan_metadata.counting import COLUMNS
-from target_atlan_metadata.ledger.activity import CellActivity, Counts, Last
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-__all__ = ["AssetKey", "Figures", "QualityWeights", "figures_of_assets", "quality_score"]
+__all__ = ["AssetKey", "Figures", "QualityWeights", "figures_of", "figures_of_assets", "quality_score"]
 
 _FRESHNESS: Final = ((7, 100), (30, 75), (90, 50), (365, 25))
 """Days since the last change, and the part of the score; steps, so that a quiet asset is seldom written."""
@@ -71,10 +71,10 @@ class Figures(msgspec.Struct, frozen=True):
 def figures_of_assets(
     cells: Iterable[CellActivity], as_of: datetime, weights: QualityWeights, *, names: bool = False
 ) -> Iterator[tuple[AssetKey, Figures, Sequence[CellActivity]]]:
-    """Tell the figures of each object, and of each of its fields.
+    """Tell the figures of each object, and of each of its fields: one each, however its name is spelled.
 
     Args:
-        cells: All cells of some objects, ordered by object.
+        cells: All cells of some objects.
         as_of: The instant of the run.
         weights: Of the parts of the quality score.
         names: Show names of actors where they are known, instead of ids.
@@ -82,16 +82,47 @@ def figures_of_assets(
     Yields:
         Asset, its figures, and the cells that they come from.
     """
-    for name, group in groupby(cells, key=lambda cell: cell.object):
-        members = list(group)
-        yield AssetKey(name), _figures(members, as_of, weights, names=names, is_object=True), members
-        for cell in members:
-            if cell.field is not None:
-                yield (
-                    AssetKey(name, cell.field),
-                    _figures([cell], as_of, weights, names=names, is_object=False),
-                    (cell,),
-                )
+    for _, of_object in groupby(sorted(cells, key=_names), key=lambda cell: cell.object.casefold()):
+        members = list(of_object)
+        name = members[0].object
+        yield AssetKey(name), figures_of(members, as_of, weights, names=names, is_object=True), members
+        for _, of_field in groupby(members, key=lambda cell: cell.field and cell.field.casefold()):
+            same = list(of_field)
+            if (field := same[0].field) is not None:
+                yield AssetKey(name, field), figures_of(same, as_of, weights, names=names, is_object=False), same
+
+
+def figures_of(
+    cells: Sequence[CellActivity], as_of: datetime, weights: QualityWeights, *, names: bool, is_object: bool
+) -> Figures:
+    """Tell the figures of one asset.
+
+    Args:
+        cells: All that it sums up.
+        as_of: The instant of the run.
+        weights: Of the parts of the quality score.
+        names: Show names of actors where they are known, instead of ids.
+        is_object: Whether it is an object, and no field.
+    """
+    total = _sum(cell.total for cell in cells)
+    changed = [(cell.last, cell.field) for cell in cells if cell.last is not None]
+    last, field = max(changed, key=lambda pair: (pair[0].at, pair[0].event), default=(None, None))
+    at = timestamps.parse(last.at) if last is not None else None
+    days_quiet = None if at is None else max(0, (as_of.date() - at.date()).days)
+    has_approvals = is_object and bool(total.approvals)
+    return Figures(
+        last_change=at,
+        last_changed_field=field if is_object else None,
+        last_changed_by=_actor(last, names=names),
+        change_count=total.changes,
+        delete_count=total.deletes if is_object else None,
+        changes_7_days=sum(cell.week for cell in cells),
+        changes_30_days=sum(cell.month for cell in cells),
+        stage_change_count=total.stage_changes or None,
+        approval_count=total.approvals if has_approvals else None,
+        approval_rejection_count=total.rejections if has_approvals else None,
+        quality_score=quality_score(_sum(cell.recent for cell in cells), days_quiet, weights),
+    )
 
 
 def quality_score(recent: Counts, days_quiet: int | None, weights: QualityWeights) -> int | None:
@@ -122,33 +153,14 @@ def quality_score(recent: Counts, days_quiet: int | None, weights: QualityWeight
     return int((2 * weighed + total) // (2 * total))
 
 
+def _names(cell: CellActivity) -> tuple[str, str, int]:
+    """An order by names as Salesforce tells them apart; the first spelling that came is the first."""
+    return cell.object.casefold(), (cell.field or "").casefold(), cell.cell
+
+
 def _share(good: int, all_of_them: int) -> int | None:
     """Percent, rounded down; None where there is nothing to judge."""
     return None if all_of_them <= 0 else max(0, 100 * good // all_of_them)
-
-
-def _figures(
-    cells: Sequence[CellActivity], as_of: datetime, weights: QualityWeights, *, names: bool, is_object: bool
-) -> Figures:
-    total = _sum(cell.total for cell in cells)
-    changed = [(cell.last, cell.field) for cell in cells if cell.last is not None]
-    last, field = max(changed, key=lambda pair: (pair[0].at, pair[0].event), default=(None, None))
-    at = timestamps.parse(last.at) if last is not None else None
-    days_quiet = None if at is None else max(0, (as_of.date() - at.date()).days)
-    has_approvals = is_object and bool(total.approvals)
-    return Figures(
-        last_change=at,
-        last_changed_field=field if is_object else None,
-        last_changed_by=_actor(last, names=names),
-        change_count=total.changes,
-        delete_count=total.deletes if is_object else None,
-        changes_7_days=sum(cell.week for cell in cells),
-        changes_30_days=sum(cell.month for cell in cells),
-        stage_change_count=total.stage_changes or None,
-        approval_count=total.approvals if has_approvals else None,
-        approval_rejection_count=total.rejections if has_approvals else None,
-        quality_score=quality_score(_sum(cell.recent for cell in cells), days_quiet, weights),
-    )
 
 
 def _actor(last: Last | None, *, names: bool) -> str | None:

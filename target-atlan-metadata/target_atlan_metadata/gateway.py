@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 import threading
 import time
 import warnings
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -26,6 +28,8 @@ with warnings.catch_warnings():
 from pyatlan.errors import AtlanError as PyatlanError
 
 from microdecisions.errors import ConfigurationError, InterruptedRunError
+from microdecisions.retries import parse_http_date, parse_retry_after
+from target_atlan_metadata.clock import Clock
 from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, AtlanRefusedError
 
 if TYPE_CHECKING:
@@ -108,11 +112,16 @@ class Throttle:
             self._sleep(max(pause, 0.001))
 
 
+def _trust(ca_bundle: str | None) -> ssl.SSLContext | bool:
+    """What certificates are checked by: a file's, or the usual ones."""
+    return True if ca_bundle is None else ssl.create_default_context(cafile=ca_bundle)
+
+
 class _Answer(threading.local):
     """The last answer to this thread."""
 
     status = 0
-    retry_after: str | None = None
+    retry_after: float | None = None  # seconds
 
 
 class _Problem(NamedTuple):
@@ -128,6 +137,12 @@ class Gateway:
         settings: Address, credentials, limits.
         sleep: Waits between tries; by default until the gateway is stopped.
         monotonic: Seconds that only go up.
+        machine: Tells the instant by the machine.
+
+    Attributes:
+        clock: The instant as Atlan tells it.
+        requests: How many were made.
+        writes: Of them, those that may change something.
     """
 
     def __init__(
@@ -135,7 +150,9 @@ class Gateway:
         settings: TargetSettings,
         sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        machine: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.clock = Clock(machine, monotonic)
         self._stopped = threading.Event()
         sleep = sleep or self._stopped.wait
         # How pyatlan calls httpx, once a request; no user of the target could change it.
@@ -149,9 +166,10 @@ class Gateway:
         self._lock = threading.Lock()
         self._answer = _Answer()
         login = (
-            {"api_key": settings.api_key}
+            {"api_key": settings.api_key, "oauth_client_id": None, "oauth_client_secret": None}
             if settings.api_key is not None
             else {
+                "api_key": None,  # what is not given, the client takes from the environment
                 "oauth_client_id": settings.oauth_client_id,
                 "oauth_client_secret": settings.oauth_client_secret,
             }
@@ -161,7 +179,7 @@ class Gateway:
             retry=Retry(total=0),
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
-            verify=settings.ca_bundle or True,
+            verify=_trust(settings.ca_bundle),
             proxy=proxy_for(settings.origin),
             **login,
         )
@@ -255,9 +273,8 @@ class Gateway:
             raise AtlanRefusedError(f"Atlan refuses to {what} ({status}).")
 
     def _pause(self, attempt: int) -> float:
-        told = self._answer.retry_after
-        if told is not None and told.isascii() and told.isdecimal():
-            return min(float(told), _LONGEST_BLOCK) + random.random()  # noqa: S311  # jitter
+        if (told := self._answer.retry_after) is not None:
+            return min(told, _LONGEST_BLOCK) + random.random()  # noqa: S311  # jitter
         if self._answer.status == 429:
             return _BLOCK
         return random.uniform(0.5, 1.0) * min(float(2**attempt), _LONGEST_WAIT)  # noqa: S311
@@ -269,4 +286,8 @@ class Gateway:
 
     def _answered(self, response: httpx.Response) -> None:
         self._answer.status = response.status_code
-        self._answer.retry_after = response.headers.get("retry-after")
+        date = response.headers.get("date")
+        if response.is_success:
+            self.clock.hear(date)
+        now = parse_http_date(date) or self.clock.now()
+        self._answer.retry_after = parse_retry_after(response.headers.get("retry-after"), now)

@@ -33,7 +33,7 @@ class Mark(msgspec.Struct, frozen=True):
     Attributes:
         ledger: Id of the ledger.
         generation: How often it had been told to Atlan.
-        as_of: When, in canonical text.
+        as_of: When, in canonical text, by Atlan's clock. It is for people: the generation says which is the later.
     """
 
     ledger: str
@@ -110,8 +110,8 @@ class Heartbeat:
             self._ledger.allow_take_over(allow=False)
 
     def is_due(self, as_of: datetime) -> bool:
-        """Whether it is old enough to be written without any other write."""
-        return self._found is None or as_of - timestamps.parse(self._found.as_of) >= _FRESH
+        """Whether it is old enough to be written without any other write, or of a time that has not come yet."""
+        return self._found is None or abs(as_of - timestamps.parse(self._found.as_of)) >= _FRESH
 
     def confirm(self) -> None:
         """See at the end of a run that no other writer came in between.

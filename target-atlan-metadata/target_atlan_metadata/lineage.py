@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pyatlan.model.assets import Asset, Process, SalesforceObject, Table
-from pyatlan.model.search import Terms
+from pyatlan.model.search import Query, Term, Terms
 
 from target_atlan_metadata.catalog import Catalog, CatalogAsset, search
 from target_atlan_metadata.dbt import models_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["link"]
 
 _CHUNK = 100
+_WAREHOUSE = "snowflake"
 _PLACE = ("schemaQualifiedName", "schemaName", "databaseName")
 
 
@@ -107,11 +108,14 @@ def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: l
     """The table of each stream; a stream with several tables has none until a schema is named."""
     by_name: dict[str, list[Any]] = {}
     names = list(streams)
+    # Another warehouse may have a `task` of its own: only a schema that is named may be of any kind.
+    of_kind = [Term(field="connectorName", value=_WAREHOUSE)] if schema is None else []
     for start in range(0, len(names), _CHUNK):
         # Names are compared without regard to case: loaders write them in capitals on Snowflake.
         chosen = names[start : start + _CHUNK]
-        filters = [
-            Terms(field="name.keyword", values=sorted({form for name in chosen for form in (name, name.upper())}))
+        filters: list[Query] = [
+            Terms(field="name.keyword", values=sorted({form for name in chosen for form in (name, name.upper())})),
+            *of_kind,
         ]
         for table in search(gateway, ["Table", "View"], filters, _PLACE):
             if schema in {None, getattr(table, "schema_qualified_name", None)}:

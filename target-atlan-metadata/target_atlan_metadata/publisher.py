@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from microdecisions.errors import ConfigurationError
-from target_atlan_metadata.announcements import announce
+from target_atlan_metadata.announcements import announcement_of
 from target_atlan_metadata.attributes import FIGURES, digest_of, values_of
 from target_atlan_metadata.catalog import Catalog, find_connection, has_connection, load_catalog, organizations
 from target_atlan_metadata.custom_metadata import ensure_set
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import AtlanError, UnresolvedError
+from target_atlan_metadata.figures import AssetKey
 from target_atlan_metadata.gateway import Gateway
 from target_atlan_metadata.heartbeat import Heartbeat
 from target_atlan_metadata.lineage import link
+from target_atlan_metadata.resolving import Resolved, resolve
 from target_atlan_metadata.writer import Write, Writer
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from target_atlan_metadata.attributes import Value
-    from target_atlan_metadata.catalog import CatalogAsset
-    from target_atlan_metadata.figures import AssetKey, Figures
+    from target_atlan_metadata.catalog import Organization
+    from target_atlan_metadata.clock import Clock
+    from target_atlan_metadata.figures import Figures
     from target_atlan_metadata.ledger import CellActivity, Ledger
     from target_atlan_metadata.report import Report
     from target_atlan_metadata.run import Told
     from target_atlan_metadata.settings import TargetSettings
 
 __all__ = ["AtlanPublisher"]
+
+_WRONG: Final = timedelta(minutes=1)  # a clock that is so far off is worth a word
 
 
 class AtlanPublisher:
@@ -39,7 +45,6 @@ class AtlanPublisher:
         settings: Checked settings.
         log: For an operator.
         gateway: Makes the way to Atlan.
-        clock: Tells the instant.
     """
 
     def __init__(
@@ -47,13 +52,17 @@ class AtlanPublisher:
         settings: TargetSettings,
         log: logging.Logger,
         gateway: Callable[[TargetSettings], Gateway] = Gateway,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._log = log
-        self._clock = clock
         self._gateway = gateway(settings)
-        self._deletes_before: dict[str, int] = {}
+        self._deletes_before: dict[str, Value] = {}  # by the object's name; what it carried when the run began
+        self._organizations: list[Organization] = []
+
+    @property
+    def clock(self) -> Clock:
+        """The instant as Atlan tells it."""
+        return self._gateway.clock
 
     def start(self, ledger: Ledger) -> None:
         """Log in, find the connection, the set and the assets, and check whose figures are there.
@@ -63,6 +72,7 @@ class AtlanPublisher:
         """
         settings, gateway = self._settings, self._gateway
         gateway.read("tell who the token is", gateway.client.user.get_current)
+        self._tell_clock()
         self._ledger = ledger
         self._connection = find_connection(gateway, settings.connection_qualified_name)
         may_create = settings.create_custom_metadata == "auto" and not settings.dry_run
@@ -74,10 +84,12 @@ class AtlanPublisher:
         )
         if self._metadata is None and not settings.dry_run:
             raise ConfigurationError(
-                f"The custom metadata `{settings.custom_metadata_name}` is not in Atlan, or lacks attributes: let an "
-                "admin's token create it with `create_custom_metadata` `auto`, or make it by docs/atlan.md."
+                f"The custom metadata `{settings.custom_metadata_name}` is not in Atlan, lacks attributes, or is not "
+                "for the assets of the Salesforce connection: let an admin's token see to it with "
+                "`create_custom_metadata` `auto`, or do it by docs/atlan.md."
             )
         self._check_names()
+        self.check_org(ledger.org)
         self._load()
         self._told = ledger.told()
         if self._metadata is not None:
@@ -90,10 +102,32 @@ class AtlanPublisher:
             self._heartbeat = Heartbeat(gateway, self._metadata, self._connection, ledger)
             self._heartbeat.check(may_change=settings.allow_ledger_change or settings.dry_run)
         if settings.delete_burst is not None:
-            self._deletes_before = ledger.deletes()
+            self._deletes_before = {name: one.values.get("Deletes") for name, one in self._catalog.objects.items()}
 
-    def publish(self, told: Iterable[Told], report: Report) -> Iterable[CellActivity]:
+    def check_org(self, org: str) -> None:
+        """See that events are of the org that the catalog describes, as far as it says which one that is.
+
+        Args:
+            org: Its id; empty while no event has come.
+
+        Raises:
+            ConfigurationError: it describes another one.
+        """
+        known = self._organizations
+        if org and known and not any(one.is_org(org) for one in known):
+            raise ConfigurationError(
+                f"The events are of org {org}, but the organization of the Salesforce connection in Atlan is "
+                f"{known[0].org}: name the right one in `connection_qualified_name`, or in "
+                "`organization_qualified_name`; `target-atlan-metadata explore` lists them."
+            )
+
+    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
         """Write the figures that differ.
+
+        Args:
+            told: Figures.
+            report: Of the run.
+            as_of: The instant of the figures.
 
         Returns:
             The cells whose assets all carry their figures now.
@@ -103,23 +137,20 @@ class AtlanPublisher:
         """
         everything = list(told)
         if self._settings.dry_run:
-            different = {asset.guid: key for key, asset, _ in self._differing(everything, report)}
-            printed = [one for one in everything if one[0] in set(different.values())]
-            FiguresPrinter(self._settings.asset_levels).publish(printed, report)
+            printed = [(one.key, one.figures, one.cells) for one, _ in self._differing(everything, report, as_of)]
+            FiguresPrinter(self._settings.asset_levels).publish(printed, report, as_of)
             return ()
-        writes = {asset.guid: Write(asset, values) for _, asset, values in self._differing(everything, report)}
-        refused = self._write(list(writes.values()), report)
+        refused = self._write([write for _, write in self._differing(everything, report, as_of)], report, as_of)
         if refused:
             # Perhaps crawled anew in between, with other GUIDs: the catalog is read once more.
             self._load()
-            again = {asset.guid: Write(asset, values) for _, asset, values in self._differing(everything, report)}
-            refused = self._write(list(again.values()), report)
+            refused = self._write([write for _, write in self._differing(everything, report, as_of)], report, as_of)
         names = {write.asset.qualified_name for write in refused}
         report.failed = sorted(names)
         return [cell for key, _, cells in everything if not self._is_among(key, names) for cell in cells]
 
     def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
-        """Links, announcements, heartbeat, and what is missing in the catalog.
+        """Links, heartbeat, and what is missing in the catalog.
 
         Raises:
             UnresolvedError: objects are not in the catalog, and `on_unresolved` is `fail`.
@@ -132,8 +163,6 @@ class AtlanPublisher:
                 report.processes = link(
                     self._gateway, settings, self._connection, self._catalog, self._ledger.links(), self._log
                 )
-            if settings.delete_burst is not None:
-                self._announce(told, settings.delete_burst, as_of)
             if self._ledger.is_empty is False and not self._heartbeat.is_claimed and self._heartbeat.is_due(as_of):
                 self._heartbeat.claim(self._writer, as_of)
             self._heartbeat.confirm()
@@ -156,6 +185,17 @@ class AtlanPublisher:
         """Close the connections to Atlan."""
         self._gateway.close()
 
+    def _tell_clock(self) -> None:
+        ahead = self.clock.ahead()
+        if ahead is None:
+            self._log.info("Atlan's answers have no `Date`: figures are as of the time of this machine.")
+        elif abs(ahead) >= _WRONG:
+            self._log.warning(
+                "The clock of this machine is %s %s that of Atlan: figures are as of Atlan's time.",
+                timedelta(seconds=round(abs(ahead).total_seconds())),
+                "behind" if ahead > timedelta() else "ahead of",
+            )
+
     def _check_names(self) -> None:
         """See that what the settings name is there: a wrong name would leave everything unresolved, or make a ghost.
 
@@ -163,7 +203,9 @@ class AtlanPublisher:
             ConfigurationError: it is not.
         """
         organization = self._settings.organization_qualified_name
-        if organization is not None and organization not in organizations(self._gateway, self._connection):
+        known = organizations(self._gateway, self._connection)
+        self._organizations = [one for one in known if organization in {None, one.qualified_name}]
+        if organization is not None and not self._organizations:
             raise ConfigurationError(
                 "Setting `organization_qualified_name` names no organization of the Salesforce connection: "
                 "`target-atlan-metadata explore` lists them."
@@ -183,35 +225,38 @@ class AtlanPublisher:
             self._settings.organization_qualified_name,
         )
 
-    def _differing(
-        self, told: Sequence[Told], report: Report
-    ) -> list[tuple[AssetKey, CatalogAsset, Mapping[str, Value]]]:
+    def _differing(self, told: Sequence[Told], report: Report, as_of: datetime) -> list[tuple[Resolved, Write]]:
         """Assets whose values are not what Atlan was last told, or not what the catalog shows."""
-        differing: list[tuple[AssetKey, CatalogAsset, Mapping[str, Value]]] = []
+        differing: list[tuple[Resolved, Write]] = []
         report.unchanged = 0
-        named = {asset.guid for key, _, _ in told if (asset := self._catalog.find(key)) and asset.is_named(key.field)}
-        for key, figures, _ in told:
-            if ("field" if key.field else "object") not in self._settings.asset_levels:
-                continue
-            asset = self._catalog.find(key)
-            if asset is None or (asset.guid in named and not asset.is_named(key.field)):
-                continue
-            values = values_of(figures)
-            carried = {name: value for name, value in asset.values.items() if name in values}
-            if not carried and not _says_something(figures):
+        for one in resolve(told, self._catalog, self._settings, as_of):
+            values = values_of(one.figures)
+            carried = {name: value for name, value in one.asset.values.items() if name in values}
+            last = self._told.get(one.asset.guid)
+            if not carried and last is None and not _says_something(one.figures):
                 continue
             wanted = {name: value for name, value in values.items() if value is not None}
-            last = self._told.get(asset.guid)
-            if carried == wanted and last in {None, digest_of(values)}:
+            told_last = last == digest_of(values)
+            if carried == wanted and (last is None or told_last):
                 report.unchanged += 1
                 continue
-            differing.append((key, asset, values))  # None too: the index may not show yet what has to go
+            announced = None if told_last else self._announced(one, as_of)
+            # Of None too: the index may not show yet what has to go.
+            differing.append((one, Write(one.asset, values, announced)))
         return differing
 
-    def _write(self, writes: Sequence[Write], report: Report) -> Sequence[Write]:
+    def _announced(self, one: Resolved, as_of: datetime) -> str | None:
+        """What is to be announced with figures; nothing on an object that carried none when the run began."""
+        burst, now = self._settings.delete_burst, one.figures.delete_count
+        before = self._deletes_before.get(one.asset.api_name.casefold())
+        if burst is None or now is None or not isinstance(before, int):
+            return None
+        return announcement_of(one.asset, now - before, burst, as_of)
+
+    def _write(self, writes: Sequence[Write], report: Report, as_of: datetime) -> Sequence[Write]:
         if not writes:
             return ()
-        self._heartbeat.claim(self._writer, self._clock())
+        self._heartbeat.claim(self._writer, as_of)
         outcome = self._writer.write(writes)
         report.written += len(outcome.written)
         told = {write.asset.guid: digest_of(_complete(write)) for write in outcome.written}
@@ -226,9 +271,13 @@ class AtlanPublisher:
 
     def _note_unresolved(self, told: Sequence[Told], report: Report) -> None:
         for key, figures, _ in told:
-            if key.field is None and _says_something(figures) and self._catalog.find(key) is None:
+            if not _says_something(figures) or self._catalog.find(key) is not None:
+                continue
+            if key.field is None:
                 decisions = figures.change_count + (figures.delete_count or 0) + (figures.approval_count or 0)
                 report.unresolved[key.object] = decisions
+            elif "field" in self._settings.asset_levels and self._catalog.find(AssetKey(key.object)) is not None:
+                report.unresolved_fields[f"{key.object}.{key.field}"] = figures.change_count
         if report.unresolved and self._settings.on_unresolved == "warn":
             names = ", ".join(list(report.unresolved)[:5])
             self._log.warning(
@@ -237,13 +286,6 @@ class AtlanPublisher:
                 len(report.unresolved),
                 names,
             )
-
-    def _announce(self, told: Sequence[Told], burst: int, as_of: datetime) -> None:
-        for key, figures, _ in told:
-            new = (figures.delete_count or 0) - self._deletes_before.get(key.object, 0)
-            asset = self._catalog.find(key)
-            if key.field is None and new >= burst and asset is not None:
-                announce(self._gateway, asset, new, as_of)
 
 
 def _complete(write: Write) -> dict[str, Value]:

@@ -15,8 +15,8 @@ from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.place import ledger_url
-from target_atlan_metadata.reading import EventStream, event_stream
-from target_atlan_metadata.reading.streams import FIELDS
+from target_atlan_metadata.reading import UNREADABLE, EventStream, event_stream
+from target_atlan_metadata.reading.streams import FIELDS, missing_fields
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 if TYPE_CHECKING:
@@ -33,36 +33,45 @@ class _Line(msgspec.Struct):
     type: str
     stream: str | None = None
     record: msgspec.Raw = msgspec.Raw()
+    schema: dict[str, Any] | None = None
 
 
-def fill(ledger: Ledger, files: Iterable[Path]) -> int:
+def fill(ledger: Ledger, files: Iterable[Path], *, ignore_others: bool = False, keep: bool = True) -> int:
     """Take the events of files: one record a line, or what a tap wrote.
 
     Args:
         ledger: Takes them; those that it knows change nothing.
         files: Each `.jsonl` or `.singer`, perhaps with `.gz`. Its name up to the first dot is the stream's, unless its
             lines name one.
+        ignore_others: Leave streams out that are not of events: by their SCHEMA message, else by their first record.
+        keep: Whether the ledger is to keep them.
 
     Returns:
         How many events were read.
 
     Raises:
-        ConfigurationError: a file cannot be read.
+        ConfigurationError: a file cannot be read, or none holds an event that counts.
         InputError: a line is no event.
     """
     number = 0
     for path in files:
-        stream = path.name.partition(".")[0]
+        others = dict[str, bool]()
         try:
             with _opened(path) as lines:
-                for name, records in _runs(stream, lines):
+                for name, records in _runs(path.name.partition(".")[0], lines, others):
+                    if ignore_others and others.setdefault(name, _is_other(records[0])):
+                        continue
                     ledger.add(_stream(name, records[0]).decode(records), name)
                     number += len(records)
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or "it is not a whole gzip file"
             raise ConfigurationError(f"The file {path} cannot be read: {reason}.") from None
-    ledger.allow_take_over()
-    ledger.commit()
+    ledger.settle()
+    if not ledger.received.counted + ledger.received.known:
+        raise ConfigurationError("The files hold no event that counts: the ledger stays as it is.")
+    if keep:
+        ledger.allow_take_over()
+        ledger.commit()
     return number
 
 
@@ -70,13 +79,13 @@ def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _runs(stream: str, lines: Iterable[bytes]) -> Iterator[tuple[str, list[msgspec.Raw]]]:
-    """Records in runs of one stream."""
+def _runs(stream: str, lines: Iterable[bytes], others: dict[str, bool]) -> Iterator[tuple[str, list[msgspec.Raw]]]:
+    """Records in runs of one stream; of a stream with a SCHEMA message it is noted whether it is another's."""
     name, run = stream, list[msgspec.Raw]()
     for place, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        given, record = _record(stream, line, place)
+        given, record = _record(stream, line, place, others)
         if record is None:
             continue
         if run and (given != name or len(run) >= _AT_ONCE):
@@ -88,23 +97,37 @@ def _runs(stream: str, lines: Iterable[bytes]) -> Iterator[tuple[str, list[msgsp
         yield name, run
 
 
-def _record(stream: str, line: bytes, place: int) -> tuple[str, msgspec.Raw | None]:
+def _record(stream: str, line: bytes, place: int, others: dict[str, bool]) -> tuple[str, msgspec.Raw | None]:
     try:
         keys = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         if "type" not in keys or "event_type" in keys or "EVENT_TYPE" in keys:
             return stream, msgspec.Raw(line)
         message = msgspec.json.decode(line, type=_Line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise InputError(f"Line {place} of a file of stream `{stream}` is no JSON object.") from None
+    if message.type == "SCHEMA" and message.stream is not None and message.schema is not None:
+        others[message.stream] = event_stream(message.stream, message.schema) is None
     return message.stream or stream, message.record if message.type == "RECORD" else None
 
 
 def _stream(name: str, record: msgspec.Raw) -> EventStream:
     """How the records of a run are decoded; their names may be in capitals, as a warehouse writes them."""
-    names = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+    names = _names(record)
     return event_stream(name, {"properties": {**dict.fromkeys(FIELDS & names.keys()), **dict.fromkeys(names)}}) or (
         EventStream(name, {})
     )
+
+
+def _is_other(record: msgspec.Raw) -> bool:
+    return bool(missing_fields(_names(record)))
+
+
+def _names(record: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The properties of a record; none of what is no object, which its decoder refuses."""
+    try:
+        return msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+    except UNREADABLE:
+        return {}
 
 
 def command() -> click.Command:
@@ -118,13 +141,15 @@ def command() -> click.Command:
             closed_values=settings.closed_values,
             keep_names=settings.actor_names,
             wait_seconds=settings.ledger_wait_seconds,
+            absent="scratch" if settings.dry_run else "make",
         ) as ledger:
-            number = fill(ledger, files)
-            new = number - ledger.received.known
-        click.echo(
-            f"{number:,} events read, {new:,} of them new to the ledger. The next run tells Atlan, also where it has "
-            "the figures of another ledger."
-        )
+            number = fill(ledger, files, ignore_others=settings.other_streams == "ignore", keep=not settings.dry_run)
+            new = ledger.received.counted
+        done = f"{number:,} events read, {new:,} of them new to the ledger."
+        if settings.dry_run:
+            click.echo(f"{done} It stays as it is, because `dry_run` is set.")
+        else:
+            click.echo(f"{done} The next run tells Atlan, also where it has the figures of another ledger.")
 
     config = next(option for option in TargetAtlanMetadata.get_singer_command().params if option.name == "config")
     return click.Command(
@@ -137,5 +162,6 @@ def command() -> click.Command:
             ),
         ],
         help="Fill the ledger from FILES of events (JSON lines, one record or one Singer message a line, also with "
-        ".gz). Events that it knows are not counted again. Nothing is written to Atlan: the next run does that.",
+        ".gz). Events that it knows are not counted again, and stream maps are not applied. Nothing is written to "
+        "Atlan: the next run does that.",
     )

@@ -12,6 +12,7 @@ class Report(msgspec.Struct):
 
     Attributes:
         complete: Whether the run came to its end without an error.
+        as_of: The instant that the figures are of, by Atlan's clock, in canonical text; empty where there were none.
         events: Events that came.
         counted: Of them, those that changed what the ledger says.
         secondary: Second witnesses, which are not counted.
@@ -21,6 +22,7 @@ class Report(msgspec.Struct):
         written: Assets that were written.
         unchanged: Assets whose figures were there already.
         unresolved: Objects that are not in the catalog, each with its number of decisions.
+        unresolved_fields: Fields that are not in the catalog, of objects that are, each with its number of changes.
         failed: Assets that Atlan refused, by qualified name.
         processes: Processes of lineage that were written.
         requests: Requests to Atlan.
@@ -30,6 +32,7 @@ class Report(msgspec.Struct):
     """
 
     complete: bool = False
+    as_of: str = ""
     events: int = 0
     counted: int = 0
     secondary: int = 0
@@ -39,6 +42,7 @@ class Report(msgspec.Struct):
     written: int = 0
     unchanged: int = 0
     unresolved: dict[str, int] = {}
+    unresolved_fields: dict[str, int] = {}
     failed: list[str] = []
     processes: int = 0
     requests: int = 0
@@ -54,6 +58,8 @@ class Report(msgspec.Struct):
             f"{self.unchanged:,} unchanged",
             f"{len(self.unresolved):,} objects not in the catalog",
         ]
+        if self.unresolved_fields:
+            parts.append(f"{len(self.unresolved_fields):,} fields not in the catalog")
         if self.failed:
             parts.append(f"{len(self.failed):,} assets refused by Atlan")
         if self.too_old:

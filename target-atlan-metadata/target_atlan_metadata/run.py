@@ -7,7 +7,6 @@ cells still dirty and writes them again, and what is written is always the absol
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +23,9 @@ from target_atlan_metadata.report import Report
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
+    from target_atlan_metadata.clock import Clock
     from target_atlan_metadata.decision import Decision
     from target_atlan_metadata.figures import AssetKey, Figures
     from target_atlan_metadata.ledger import CellActivity
@@ -38,6 +39,10 @@ __all__ = ["Publisher", "Run"]
 class Publisher(Protocol):
     """Brings figures to where they are seen."""
 
+    @property
+    def clock(self) -> Clock:
+        """Tells the instant that figures are of: that of where they are seen."""
+
     def start(self, ledger: Ledger) -> None:
         """Get ready, before anything is read.
 
@@ -45,7 +50,14 @@ class Publisher(Protocol):
             MicroDecisionError: it cannot be written to.
         """
 
-    def publish(self, told: Iterable[Told], report: Report) -> Iterable[CellActivity]:
+    def check_org(self, org: str) -> None:
+        """Take note of the org that events are of.
+
+        Raises:
+            ConfigurationError: they do not belong there.
+        """
+
+    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
         """Write the figures that differ; returns the cells that need not be told again."""
 
     def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
@@ -70,7 +82,6 @@ class Run:
         publisher: Makes what figures go to, given the settings.
         log: For an operator.
         environ: The environment, for the place of the ledger in a Meltano project.
-        clock: Tells the instant.
         monotonic: Seconds that only go up.
     """
 
@@ -80,20 +91,21 @@ class Run:
         publisher: Callable[[TargetSettings, logging.Logger], Publisher],
         log: logging.Logger,
         environ: Mapping[str, str],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
         self._began: float | None = None
+        self._org = ""
         self.report = Report(dry_run=settings.dry_run)
         self._settings = settings
         self._log = log
-        self._clock = clock
+        self._make_room_for_report()
         self._ledger = Ledger(
             ledger_url(settings.ledger_url, environ),
             closed_values=settings.closed_values,
             keep_names=settings.actor_names,
             wait_seconds=settings.ledger_wait_seconds,
+            absent="scratch" if settings.dry_run else "make",
         )
         self._publisher = publisher(settings, log)
 
@@ -103,7 +115,6 @@ class Run:
         Raises:
             MicroDecisionError: they cannot.
         """
-        self._make_room_for_report()
         self._publisher.start(self._ledger)
 
     def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
@@ -111,14 +122,18 @@ class Run:
         if self._began is None:
             self._began = self._monotonic()
         self._ledger.add(decisions, stream)
+        if self._ledger.org != self._org:
+            self._org = self._ledger.org
+            self._publisher.check_org(self._org)
 
     def checkpoint(self) -> None:
         """Make what was taken last, and tell Atlan of it; then STATE may follow."""
         if self._settings.dry_run:
             return
         self._commit()
-        told = self._told(self._clock(), dirty_objects=True)
-        self._ledger.clean(self._publisher.publish(told, self.report))
+        as_of = self._publisher.clock.now()
+        told = self._told(as_of, dirty_objects=True)
+        self._ledger.clean(self._publisher.publish(told, self.report, as_of))
 
     def finish(self) -> None:
         """End the run: everything is looked at, because velocity falls and assets appear without any event.
@@ -127,7 +142,7 @@ class Run:
             MicroDecisionError: the run is not complete.
         """
         try:
-            self._finish(self._clock())
+            self._finish(self._publisher.clock.now())
             self.report.complete = True
         finally:
             self._tell_report()
@@ -138,11 +153,11 @@ class Run:
         else:
             self._commit()
         told = self._told(as_of)
-        clean = self._publisher.publish(told, self.report)
+        clean = self._publisher.publish(told, self.report, as_of)
         if not self._settings.dry_run:
             self._ledger.clean(clean)
             self._ledger.retain(
-                _day(as_of),
+                _day(self._publisher.clock.past()),  # what is forgotten does not come back
                 event_ids_days=self._settings.keep_event_ids_days,
                 daily_days=self._settings.keep_daily_days,
             )
@@ -161,6 +176,7 @@ class Run:
 
     def _told(self, as_of: datetime, *, dirty_objects: bool = False) -> list[Told]:
         settings = self._settings
+        self.report.as_of = timestamps.to_text(as_of)
         cells = self._ledger.activities(_day(as_of), settings.quality_days, dirty_objects=dirty_objects)
         return list(figures_of_assets(cells, as_of, settings.quality_weights, names=settings.actor_names))
 
@@ -169,9 +185,7 @@ class Run:
         report.events = received.events
         report.secondary, report.too_old = received.secondary, received.too_old
         report.unplaced, report.gaps = received.unplaced, received.gaps
-        report.counted = (
-            received.events - received.known - received.secondary - received.too_old - received.unplaced - received.gaps
-        )
+        report.counted = received.counted
         self._publisher.count(report)
         self._log.info("%s", report.line())
         if self._settings.report_path is not None:

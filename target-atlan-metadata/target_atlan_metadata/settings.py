@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping  # noqa: TC003  # msgspec evaluates annotations
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -34,8 +33,13 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
         "add_record_metadata": "belongs to loaders of tables: remove it",
         "load_method": "belongs to loaders of tables: remove it, each event is counted once whatever is repeated",
         "batch_size_rows": "belongs to loaders of tables: `batch_size` is the number of assets of one write",
+        **dict.fromkeys(
+            ("flattening_enabled", "flattening_max_depth", "flattening_max_key_length", "flattening_separator"),
+            "belongs to loaders of tables: remove it, events are read whole",
+        ),
         "validate_records": "is not needed: records are always checked, by the way in which they are decoded",
     }
+    paths: ClassVar[frozenset[str]] = frozenset({"ca_bundle"})
 
     base_url: Annotated[
         str | None,
@@ -114,13 +118,16 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
         Positive | None,
         Meta(
             title="Days of event ids",
-            description="Forget ids of events older than this; older ones that come again are then not counted. All "
-            "are kept when absent.",
+            description="Forget ids of events older than this; older ones that come again are then not counted. Those "
+            "of deletes are kept. All are kept when absent.",
         ),
     ] = None
     keep_daily_days: Annotated[
         Annotated[int, Meta(ge=31)] | None,
-        Meta(title="Days kept apart", description="Keep what happened before so many days as one sum an asset."),
+        Meta(
+            title="Days kept apart",
+            description="Keep what happened before so many days as one sum an asset; at least `quality_days`.",
+        ),
     ] = 400
     batch_size: Annotated[
         int, Meta(title="Batch size", description="Assets of one write request, at most.", ge=1, le=500)
@@ -208,8 +215,8 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
         Positive | None,
         Meta(
             title="Burst of deletes",
-            description="Put an announcement on an object when one run sees so many new deletes of its records; never "
-            "when absent.",
+            description="Put an announcement on an object, with the figures, when they tell of so many more deletes "
+            "than it carried when the run began; never when absent.",
         ),
     ] = None
     report_path: Annotated[
@@ -236,12 +243,22 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
             raise ConfigurationError("Setting `custom_metadata_name` must be a name of at most 100 characters.")
         if not self.asset_levels:
             raise ConfigurationError("Setting `asset_levels` must name `object`, `field` or both.")
+        self._check_pairs()
         for place in self.closed_values:
             if place.count(".") != 1:
                 raise ConfigurationError("Setting `closed_values` takes names such as `Case.Status`.")
         for weight in (getattr(self.quality_weights, name) for name in self.quality_weights.__struct_fields__):
             if not 0 <= weight <= 1000:
                 raise ConfigurationError("Setting `quality_weights` takes whole numbers from 0 to 1000.")
+
+    def _check_pairs(self) -> None:
+        if self.delete_burst is not None and "object" not in self.asset_levels:
+            raise ConfigurationError("Setting `delete_burst` needs `object` in `asset_levels`: deletes are of objects.")
+        if self.keep_daily_days is not None and self.keep_daily_days < self.quality_days:
+            raise ConfigurationError(
+                f"Setting `keep_daily_days` must be at least `quality_days` ({self.quality_days}): the quality score "
+                "looks at single days."
+            )
 
     def _check_credentials(self) -> None:
         oauth = [name for name in ("oauth_client_id", "oauth_client_secret") if getattr(self, name) is not None]
@@ -268,7 +285,7 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
         if self.ca_bundle is None:
             return
         try:
-            ssl.create_default_context(cafile=str(Path(self.ca_bundle).expanduser()))
+            ssl.create_default_context(cafile=self.ca_bundle)
         except (OSError, ValueError):
             raise ConfigurationError(
                 "The file that `ca_bundle` names cannot be read, or holds no certificates in PEM form."

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.sinks import RecordSink
 
 from target_atlan_metadata.errors import InputError
-from target_atlan_metadata.reading import event_stream
+from target_atlan_metadata.reading import UNREADABLE, event_stream
 from target_atlan_metadata.reading.streams import missing_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_atlan_metadata.target import TargetAtlanMetadata
 
 __all__ = ["DecisionSink", "MissingKeyError", "MissingSchemaError"]
@@ -60,6 +63,20 @@ class DecisionSink(RecordSink):
             )
         self.logger.warning("%s It is ignored.", sentence)
 
+    def check_keys(self, records: Sequence[msgspec.Raw]) -> None:
+        """Look at whether records have their keys: all that is asked of a stream that is ignored.
+
+        Raises:
+            MissingKeyError: one has not.
+        """
+        for record in records if self.key_properties else ():
+            try:
+                names = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+            except UNREADABLE:
+                continue
+            if not names.keys() >= set(self.key_properties):
+                raise self._missing_key()
+
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Take one record."""
         del context
@@ -76,6 +93,9 @@ class DecisionSink(RecordSink):
         try:
             super()._singer_validate_message(record)
         except MissingKeyPropertiesError:
-            raise MissingKeyError(
-                f"A record of stream `{self.stream_name}` lacks a property of its key: the tap must write all of them."
-            ) from None
+            raise self._missing_key() from None
+
+    def _missing_key(self) -> MissingKeyError:
+        return MissingKeyError(
+            f"A record of stream `{self.stream_name}` lacks a property of its key: the tap must write all of them."
+        )

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Target
-from singer_sdk.exceptions import InvalidJSONSchema
+from singer_sdk.exceptions import InvalidJSONSchema, MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.mapper import SameRecordTransform
 
@@ -20,8 +20,7 @@ from microdecisions.plugin import TypedPlugin
 from microdecisions.settings import json_schema
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import InputError
-from target_atlan_metadata.reading import BlockReader
-from target_atlan_metadata.run import Publisher, Run
+from target_atlan_metadata.reading import UNREADABLE, BlockReader
 from target_atlan_metadata.settings import TargetSettings
 from target_atlan_metadata.sink import DecisionSink, MissingSchemaError
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from target_atlan_metadata.reading import EventStream
+    from target_atlan_metadata.run import Publisher, Run
 
 __all__ = ["TargetAtlanMetadata", "main"]
 
@@ -51,13 +51,13 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic, **arguments: Any) -> None:
         self._monotonic = monotonic
         self._events: dict[str, EventStream | None] = {}
+        self._left_out: dict[str, DecisionSink | None] = {}
         self._state: bytes | None = None
         self._drained_at = monotonic()
         self._undrained = False
@@ -69,6 +69,8 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
     @cached_property
     def run(self) -> Run:
         """The run, with the ledger opened and Atlan asked."""
+        from target_atlan_metadata.run import Run  # noqa: PLC0415  # SQLAlchemy takes a second to import
+
         run = Run(self.settings, _publisher, self.logger, os.environ)
         try:
             run.start()
@@ -79,7 +81,7 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Add the SDK's settings of maps and flattening, and none of those that are for loaders of tables."""
+        """Add the SDK's settings of maps, and none of those that are for loaders of tables."""
         super(Target, cls).append_builtin_config(config_jsonschema)
 
     # What the reader hands on.
@@ -94,6 +96,10 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             raise MissingSchemaError(
                 f"Records of stream `{stream}` come before its SCHEMA message: the tap must write one first."
             )
+        if stream in self._left_out:
+            if (sink := self._left_out[stream]) is not None:
+                sink.check_keys(records)
+            return
         self._undrained = True
         events = self._events[stream]
         if events is not None:
@@ -101,20 +107,43 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             self._sinks_active[stream].record_counter_metric.increment(len(records))
             return
         for record in records:
+            self._map(stream, record)
+
+    def _map(self, stream: str, record: msgspec.Raw) -> None:
+        """Have the SDK map a record, and hand on what comes of it."""
+        try:
             row = self.message_reader.deserialize_json(bytes(record))
-            if not isinstance(row, dict):
-                raise InputError(f"A record of stream `{stream}` is no JSON object: the tap must write objects.")
+        except UNREADABLE:
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(f"A record of stream `{stream}` is no JSON object: the tap must write objects.")
+        try:
             self._process_record_message({"type": "RECORD", "stream": stream, "record": row})
+        except (MicroDecisionError, MappingError):
+            raise
+        except Exception as error:  # noqa: BLE001  # of an expression of the user's: its own words may hold a value
+            raise InputError(
+                f"The stream map of stream `{stream}` fails on a record ({type(error).__name__}): see that its "
+                "expressions hold for every value, also for null."
+            ) from None
 
     def take_state(self, value: bytes) -> None:
-        """Keep the bytes of a state until everything before it is written."""
+        """Keep the bytes of a state until everything before it is written.
+
+        Raises:
+            InputError: they are no text.
+        """
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise InputError("A STATE message is no text in UTF-8: the tap must write JSON.") from None
         self._state = value
 
     def look_at_clock(self) -> None:
         """Drain when a minute is over, so that a long run keeps moving its state."""
         if (self._undrained or self._state) and self._monotonic() - self._drained_at >= _DRAIN_SECONDS:
             self.run.checkpoint()
-            self._drain()
+            self._drain(is_told=not self.run.report.failed)
 
     # What the SDK calls.
 
@@ -151,6 +180,11 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             if isinstance(other, DecisionSink):
                 other.check()
         self._events[stream] = sink.events if is_same and isinstance(sink, DecisionSink) else None
+        sinks = [self._sinks_active.get(mapped.stream_alias) for mapped in maps]
+        if sinks and all(isinstance(one, DecisionSink) and one.events is None for one in sinks):
+            self._left_out[stream] = sink if is_same and isinstance(sink, DecisionSink) else None
+        else:
+            self._left_out.pop(stream, None)
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Left out: an event stays counted whatever version of a table it was in."""
@@ -158,17 +192,18 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
     def _handle_max_record_age(self) -> None:
         """Left to `look_at_clock`."""
 
-    def _drain(self, *, is_end: bool = False) -> None:
-        """Have the SDK finish its sinks, and write the state of everything that is drained."""
-        state, self._state = self._state, None
+    def _drain(self, *, is_end: bool = False, is_told: bool = True) -> None:
+        """Have the SDK finish its sinks, and write the state of everything that is told to Atlan."""
         self._undrained = False
         self._drained_at = self._monotonic()
         self.drain_all(is_endofpipe=is_end)
+        if not is_told:
+            return
+        state, self._state = self._state, None
         if state is not None and not self.settings.dry_run:
             self._is_writing_state = True
             try:
-                sys.stdout.write(state.decode() + "\n")
-                sys.stdout.flush()
+                _write(state + b"\n")
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python says on leaving that it cannot flush
                 raise MicroDecisionError(
@@ -215,6 +250,17 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             target.listen(file_input)
         finally:
             target.close()
+
+
+def _write(line: bytes) -> None:
+    """Write to standard output, in no other encoding than the line came in."""
+    if (out := getattr(sys.stdout, "buffer", None)) is not None:
+        sys.stdout.flush()
+        out.write(line)
+        out.flush()
+    else:  # text that somebody put in its place
+        sys.stdout.write(line.decode())
+        sys.stdout.flush()
 
 
 def _publisher(settings: TargetSettings, log: logging.Logger) -> Publisher:

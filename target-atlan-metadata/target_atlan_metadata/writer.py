@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from pyatlan.model.assets import Asset, Connection, SalesforceField, SalesforceObject
 
+from target_atlan_metadata.announcements import put_announcement
 from target_atlan_metadata.errors import AtlanRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_atlan_metadata.attributes import Value
     from target_atlan_metadata.catalog import CatalogAsset
@@ -31,10 +32,11 @@ _KINDS: Final = {"SalesforceObject": SalesforceObject, "SalesforceField": Salesf
 
 
 class Write(msgspec.Struct, frozen=True):
-    """What one asset is to carry; None takes a value away."""
+    """What one asset is to carry; None takes a value away, and an announcement comes along where there is one."""
 
     asset: CatalogAsset
     values: Mapping[str, Value]
+    announcement: str | None = None
 
 
 class Outcome(msgspec.Struct):
@@ -45,7 +47,7 @@ class Outcome(msgspec.Struct):
 
 
 class Writer:
-    """Writes values of one set of custom metadata, and nothing else of an asset.
+    """Writes values of one set of custom metadata, and nothing else of an asset but an announcement.
 
     Args:
         gateway: To Atlan.
@@ -108,9 +110,12 @@ class Writer:
             self._batch_size = max(1, min(self._batch_size, len(batch)) // 2)
         return Outcome(written=list(batch))
 
-    def _send(self, batch: Iterable[Write]) -> None:
+    def _send(self, batch: Sequence[Write]) -> None:
         entities = [_entity(write, self._metadata) for write in batch]
-        self._gateway.write("write custom metadata", lambda: self._gateway.client.asset.save_merging_cm(entities))
+        also = " and announcements" if any(write.announcement for write in batch) else ""
+        self._gateway.write(
+            f"write custom metadata{also}", lambda: self._gateway.client.asset.save_merging_cm(entities)
+        )
 
 
 def _entity(write: Write, metadata: MetadataSet) -> Asset:
@@ -120,4 +125,6 @@ def _entity(write: Write, metadata: MetadataSet) -> Asset:
     entity.business_attributes = {
         metadata.set_id: {metadata.attribute_ids[name]: value for name, value in write.values.items()}
     }
+    if write.announcement is not None:
+        put_announcement(entity, write.announcement)
     return entity

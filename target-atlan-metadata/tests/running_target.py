@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,14 @@ SET = "Salesforce Activity"
 SCHEMA = "default/snowflake/"
 FEW = ("Case", "Lead", "Contract")
 """Objects of a small catalog, which loads in little time."""
+
+
+@dataclass
+class Machine:
+    """What its clock shows, and how long the target wanted to wait."""
+
+    shows: datetime
+    naps: list[float] = field(default_factory=list)
 
 
 class Runs:

@@ -12,11 +12,11 @@ from event_making import NOW, decision, delete, text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from target_atlan_metadata.activity import Counts
 from target_atlan_metadata.counting import day_number
 from target_atlan_metadata.decision import Decision
 from target_atlan_metadata.figures import AssetKey, Figures, QualityWeights, figures_of_assets, quality_score
 from target_atlan_metadata.ledger import Ledger
-from target_atlan_metadata.ledger.activity import Counts
 
 
 def figures(*batches: list[Decision], as_of: datetime = NOW) -> dict[AssetKey, Figures]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 from event_making import USER, record, record_line, schema_line, state_line
 from pyatlan.model.custom_metadata import CustomMetadataDict
-from running_target import FEW, SET, Runs, carried, guid
+from running_target import SET, Runs, carried, guid
 
 from localcloud.atlan.running import Running, serve_in_thread
 from microdecisions.errors import ConfigurationError
@@ -26,26 +25,6 @@ from target_atlan_metadata.target import TargetAtlanMetadata
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def atlan(tmp_path: Path) -> Iterator[Running]:
-    (tmp_path / "atlan").mkdir()
-    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
-        yield served
-
-
-@pytest.fixture
-def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], atlan: Running) -> Runs:
-    return Runs(tmp_path, capsys, atlan)
-
-
-@pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the target would have waited between tries; it does not wait in these tests."""
-    taken: list[float] = []
-    monkeypatch.setattr(gateway.Gateway.__init__, "__defaults__", (taken.append, time.monotonic))
-    return taken
 
 
 def lines(*numbers: int, **changes: Any) -> list[str]:
@@ -275,12 +254,9 @@ def test_an_older_copy_of_the_ledger_is_noticed(runs: Runs, tmp_path: Path) -> N
         runs(lines(3))
 
 
-def test_velocity_of_a_quiet_asset_is_refreshed(runs: Runs, atlan: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_velocity_of_a_quiet_asset_is_refreshed(runs: Runs, atlan: Running) -> None:
     runs(lines(1, 2))
-    from target_atlan_metadata import run  # noqa: PLC0415
-
-    later = NOW + timedelta(days=8)
-    monkeypatch.setattr(run.Run.__init__, "__defaults__", (lambda: later, time.monotonic))
+    atlan.control(clock={"advance_seconds": 8 * 86_400})
     runs([])
     case = carried(atlan, "Case")
     assert (case["Changes"], case["Changes in 7 days"], case["Changes in 30 days"]) == (2, 0, 2)
@@ -321,27 +297,6 @@ def test_an_asset_that_is_gone_is_not_made_again(runs: Runs, atlan: Running) -> 
         runs(lines(1), asset_levels=["object"])
     assert len(atlan.assets("SalesforceObject")) == before
     assert gone not in {one.guid for one in atlan.assets("SalesforceObject")}
-
-
-def test_a_burst_of_deletes_is_announced_once(runs: Runs, atlan: Running) -> None:
-    deletes = [
-        record_line(
-            0,
-            at=NOW - HOUR,
-            event_id=f"00D000000000001AAA:Case:50000000000{number:04d}AAA:cdc:t:{number}",
-            event_type="record_delete",
-            record_id=f"50000000000{number:04d}AAA",
-            field_name=None,
-            context={"source": "change_event"},
-        )
-        for number in range(12)
-    ]
-    runs([schema_line(), *deletes], delete_burst=10)
-    asset = next(one for one in atlan.assets("SalesforceObject") if one.guid == guid(atlan, "Case"))
-    assert "12 deletions of Case" in str(asset.attributes["announcementMessage"])
-    assert carried(atlan, "Case")["Deletes"] == 12
-    again = runs([schema_line(), *deletes], delete_burst=10)
-    assert (again.writes, again.counted) == (0, 0)
 
 
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing(runs: Runs, atlan: Running) -> None:
@@ -443,7 +398,7 @@ def test_an_asset_that_appears_later_gets_figures_of_all_its_events(runs: Runs, 
     """Also where the ledger has forgotten ids and folded days, and no event comes with it."""
     waiting = {"record_type": "Shipment__c", "field_name": "Amount__c"}
     old = [record_line(number, at=NOW - timedelta(days=50 * number), **waiting) for number in range(1, 12)]
-    runs([schema_line(), *old], keep_event_ids_days=30, keep_daily_days=31)
+    runs([schema_line(), *old], keep_event_ids_days=30, keep_daily_days=31, quality_days=31)
     runs(lines(500, **waiting))
     atlan.control(crawl={"objects": {"Shipment__c": []}})
     runs([])

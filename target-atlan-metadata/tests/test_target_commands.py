@@ -22,9 +22,10 @@ from running_target import FEW, Runs, carried
 from localcloud.atlan.running import Running, serve_in_thread
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import explore, rebuild
-from target_atlan_metadata.errors import InputError
+from target_atlan_metadata.errors import InputError, LedgerLostError
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+LEFT_OUT: list[dict[str, Any]] = [{"is_primary": False}, {"event_type": "gap"}, {"record_type": None}]
 
 
 @pytest.fixture
@@ -90,6 +91,45 @@ def test_a_file_that_holds_no_events_is_refused(runs: Runs, tmp_path: Path) -> N
         CliRunner().invoke(rebuild.command(), ["--config", config_file(runs), str(wrong)], catch_exceptions=False)
 
 
+def fill(runs: Runs, path: Path, content: str, **config: Any) -> str:
+    """Run the sub-command `rebuild` on one file; what it says."""
+    runs.config |= config
+    path.write_text(content)
+    arguments = ["--config", config_file(runs), str(path)]
+    return CliRunner().invoke(rebuild.command(), arguments, catch_exceptions=False).output
+
+
+def test_a_lost_ledger_is_not_made_good_by_files_without_events(runs: Runs, atlan: Running, tmp_path: Path) -> None:
+    runs(lines(1, 2, 3))
+    (tmp_path / "ledger.db").unlink()
+    for content in ("", *(json.dumps(record(1, **left_out)) for left_out in LEFT_OUT)):
+        with pytest.raises(ConfigurationError, match="The files hold no event that counts"):
+            fill(runs, tmp_path / "case_history.jsonl", content)
+        with pytest.raises(LedgerLostError):
+            runs(lines(4))
+    assert carried(atlan, "Case")["Changes"] == 3
+
+
+def test_files_of_a_tap_may_hold_other_streams_where_they_are_ignored(runs: Runs, tmp_path: Path) -> None:
+    users = {"type": "SCHEMA", "stream": "users", "schema": {"properties": {"id": {}}}, "key_properties": []}
+    other = [json.dumps(users), '{"type": "RECORD", "stream": "users", "record": {"id": "x"}}']
+    notes = ['{"type": "RECORD", "stream": "notes", "record": {"id": "x"}}']  # its SCHEMA message is in another file
+    content = "\n".join([*other, *lines(1, 2), *notes])
+    with pytest.raises(InputError, match="stream `users` is no event"):
+        fill(runs, tmp_path / "tap.singer", content)
+    assert "2 events read, 2 of them new" in fill(runs, tmp_path / "tap.singer", content, other_streams="ignore")
+    broken = json.loads(lines(3)[1])
+    del broken["record"]["old_value"]
+    with pytest.raises(InputError, match="stream `case_history` is no event"):
+        fill(runs, tmp_path / "tap.singer", "\n".join([schema_line(), json.dumps(broken)]))
+
+
+def test_a_dry_run_of_rebuild_keeps_nothing(runs: Runs, tmp_path: Path) -> None:
+    said = fill(runs, tmp_path / "case_history.jsonl", json.dumps(record(1)), dry_run=True)
+    assert "1 events read, 1 of them new to the ledger. It stays as it is" in said
+    assert not (tmp_path / "ledger.db").exists()
+
+
 def test_explore_shows_what_is_there_and_what_has_no_asset(runs: Runs, atlan: Running) -> None:
     events = [
         *lines(1),
@@ -111,16 +151,17 @@ def test_explore_shows_what_is_there_and_what_has_no_asset(runs: Runs, atlan: Ru
     assert atlan.api_key not in shown + done.output
 
 
-def test_what_needs_no_atlan_does_not_load_its_client() -> None:
+def test_what_needs_no_atlan_and_no_ledger_does_not_load_what_they_need() -> None:
     program = (
         "import sys\nfrom target_atlan_metadata.target import TargetAtlanMetadata\n"
         "for option in ('--version', '--help', '--about'):\n"
         "    try:\n        TargetAtlanMetadata.cli([option])\n"
-        "    except SystemExit as left:\n        print(f'left {option} {left.code}', 'pyatlan' in sys.modules)"
+        "    except SystemExit as left:\n"
+        "        print(f'left {option} {left.code}', {'pyatlan', 'sqlalchemy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     left = [line for line in done.stdout.splitlines() if line.startswith("left ")]
-    assert left == ["left --version 0 False", "left --help 0 False", "left --about 0 False"], done.stderr
+    assert left == [f"left {option} 0 set()" for option in ("--version", "--help", "--about")], done.stderr
 
 
 def test_a_refusal_is_one_line_and_exit_code_two(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from event_making import NOW, record, record_line, schema_line, state_line
 from running_target import Runs
 
 from microdecisions import event
+from target_atlan_metadata import rebuild
 from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.target import TargetAtlanMetadata
 
@@ -190,6 +192,8 @@ def _config(**changes: Any) -> dict[str, Any]:
         (_config(read_timeout_seconds=0), "at least 1"),
         (_config(keep_event_ids_days=0), "`keep_event_ids_days` must be"),
         (_config(keep_daily_days=7), "at least 31"),
+        (_config(keep_daily_days=31), "`keep_daily_days` must be at least `quality_days` (90)"),
+        (_config(flattening_enabled=True), "`flattening_enabled` belongs to loaders of tables"),
         (_config(on_unresolved="maybe"), "must be one of"),
         (_config(other_streams="drop"), "must be one of"),
         (_config(quality_weights={"freshness": -1}), "from 0 to 1000"),
@@ -222,5 +226,8 @@ def test_the_ledger_has_a_default_in_a_meltano_project_and_none_elsewhere(
         runs([], ledger_url=None)
     monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
     monkeypatch.setenv("MELTANO_ENVIRONMENT", "dev/../x")
-    runs([], ledger_url=None)
+    config, events = tmp_path / "config.json", tmp_path / "events.jsonl"
+    config.write_text(json.dumps({"base_url": "https://acme.atlan.com", "api_key": "key"}))
+    events.write_text(json.dumps(record(1)))
+    CliRunner().invoke(rebuild.command(), ["--config", str(config), str(events)], catch_exceptions=False)
     assert [path.name for path in (tmp_path / ".meltano" / "target-atlan-metadata").iterdir()] == ["dev____x"]

@@ -104,6 +104,18 @@ def test_a_connection_of_lineage_that_is_not_there_is_refused(runs: Runs, atlan:
     assert atlan.assets("Process") == []
 
 
+def test_a_table_of_another_kind_of_warehouse_is_taken_only_where_its_schema_is_named(
+    runs: Runs, atlan: Running
+) -> None:
+    schema = "default/postgres/1700000000/airflow/public"
+    place = {"schemaQualifiedName": schema, "schemaName": "public", "databaseName": "airflow"}
+    attributes = {"name": "task", "qualifiedName": f"{schema}/task", "connectorName": "postgres", **place}
+    (task,) = atlan.control(add=[{"type_name": "Table", "attributes": attributes}]).added
+    assert runs([schema_line("task"), record_line(1, stream="task", at=NOW)], lineage="auto").processes == 0
+    assert runs([], lineage="auto", warehouse_schema_qualified_name=schema).processes == 1
+    assert ends(atlan) == {(guid(atlan, "Case"), task)}
+
+
 def test_names_in_sql_are_told_apart() -> None:
     sql = 'select a.b from "Raw"."S"."T" a join `x` . y on 1.5 = 2 -- z.w'
     assert {("raw", "s", "t"), ("x", "y"), ("a", "b")} <= relations_in(sql)

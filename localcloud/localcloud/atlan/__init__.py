@@ -29,6 +29,7 @@ Endpoints (journal kind first; `/api/meta` is the metadata service, `/api/servic
     search                POST   /api/meta/search/indexsearch
     bulk                  POST   /api/meta/entity/bulk/
     bulk_delete           DELETE /api/meta/entity/bulk?guid=...
+    evaluate              POST   /api/meta/entity/evaluator   (what the caller may do)
     entity                GET    /api/meta/entity/guid/{guid}
     entity_by_name        GET    /api/meta/entity/uniqueAttribute/type/{type}?attr:qualifiedName=...
     entity_update         PUT    the same
@@ -53,7 +54,8 @@ For testers, from this machine only: `GET /` (the page), `GET /__localcloud__/jo
     tokens: {expire: true}         OAuth tokens end; {revoke_keys: true}: API keys are refused; {restore: true}
     privileges: {deny: [...]}      create_custom_metadata, write_custom_metadata, update_assets, create_assets, search
     refuse: [guid or qualified name, ...]    a bulk request with one of these is refused whole (400)
-    clock: {set, advance_seconds}  the catalog's own clock; it rules the rate limit, the lag and all stamps
+    clock: {set, advance_seconds, tell}   the catalog's own clock; it rules the rate limit, the lag, all stamps and the
+                                   `Date` of answers; tell: false leaves that header out
     crawl: {objects: {name: [fields]}, remove: [object or object.field], new_guids: bool}
                                    a crawl of the Salesforce connection: adds, archives, refreshes
     add: [{type_name, attributes}]      any asset, as another crawler or person would make it

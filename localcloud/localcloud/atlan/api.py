@@ -19,6 +19,7 @@ from localcloud.atlan.errors import (
     name_not_found,
     typedef_not_found,
 )
+from localcloud.atlan.evaluating import Question, evaluate
 from localcloud.atlan.lineage import Lineage, LineageIn
 from localcloud.atlan.login import Caller, TokenIn
 from localcloud.atlan.search import Searches, SearchIn
@@ -168,6 +169,8 @@ class Api:
         match [method, *steps]:
             case ["POST", "bulk"]:
                 found = "bulk", self._bulk
+            case ["POST", "evaluator"]:
+                found = "evaluate", self._evaluate
             case ["DELETE", "bulk"]:
                 found = "bulk_delete", self._delete
             case ["GET", "guid", guid]:
@@ -260,6 +263,10 @@ class Api:
         flags = Flags(call.flag("replaceBusinessAttributes"), call.flag("overwriteBusinessAttributes"))
         entities = msgspec.json.decode(call.body, type=BulkIn).entities
         return _mutated(self._entities.save(entities, flags, caller.username), "UPDATE")
+
+    def _evaluate(self, call: Call, _caller: Caller) -> Answer:
+        questions = msgspec.json.decode(call.body, type=list[Question])
+        return _json(list(evaluate(self._store, self._switches, questions)))
 
     def _update(self, call: Call, caller: Caller, type_name: str) -> Answer:
         entity = msgspec.json.decode(call.body, type=_OneIn).entity

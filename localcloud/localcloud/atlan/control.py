@@ -29,10 +29,11 @@ TESTER = "tester"
 
 
 class Clock(msgspec.Struct, forbid_unknown_fields=True):
-    """Sets the catalog's clock, then moves it."""
+    """Sets the catalog's clock, then moves it; `tell` is whether answers have a `Date`."""
 
     set: Instant | None = None
     advance_seconds: float = 0.0
+    tell: bool | None = None
 
 
 class New(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,10 +110,13 @@ class Controller:
         if asked.clear_journal:
             self._journal.clear()
         self._turn(asked)
-        if asked.clock is not None and asked.clock.set is not None:
-            self._store.clock.set(asked.clock.set)
-        if asked.clock is not None and asked.clock.advance_seconds:
-            self._store.clock.advance(timedelta(seconds=asked.clock.advance_seconds))
+        clock = asked.clock or Clock()
+        if clock.set is not None:
+            self._store.clock.set(clock.set)
+        if clock.advance_seconds:
+            self._store.clock.advance(timedelta(seconds=clock.advance_seconds))
+        if clock.tell is not None:
+            self._switches.tells_time = clock.tell
         try:
             added = [
                 self._entities.save([EntityIn(one.type_name, attributes=one.attributes)], Flags(), TESTER)

@@ -62,6 +62,12 @@ class AttributeDef(msgspec.Struct, rename="camel", kw_only=True):
         """One of its options, or None."""
         return (self.options or {}).get(name)
 
+    def is_shown_on(self, asset: Asset) -> bool:
+        """Whether people see it there: only on assets of its connections, where it has a list of these."""
+        listed = _names(self.option("applicableConnections"))
+        own = "qualifiedName" if asset.type_name == "Connection" else "connectionQualifiedName"
+        return not listed or str(asset.attributes.get(own) or "") in listed
+
     def applies_to(self, asset: Asset) -> bool:
         """Whether assets of that type can have it."""
         listed = _names(self.option("applicableEntityTypes"))

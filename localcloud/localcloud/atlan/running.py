@@ -119,7 +119,7 @@ def open_catalog(
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = not (folder / FILE).exists()
-    sources = Sources("Mock Org", "00D000000000000EAA", OBJECTS)
+    sources = Sources("Mock Org", "00D000000000001EAA", OBJECTS)
     if (folder / "org.sqlite").exists():
         with Org.open(folder) as org:
             clock = clock or OrgClock(org.clock.now())

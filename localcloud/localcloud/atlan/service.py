@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import zlib
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
@@ -90,7 +91,7 @@ class Service:
         if cut is not None and cut.before_answer:
             self._note(call, Answer(0, kind=self._api.kind(call)), started, struck)
             return await cuts.refuse(request, cut, self.closing)
-        headers = {"Content-Type": _JSON}
+        headers = {"Content-Type": _JSON, "Date": format_datetime(self.store.clock.now(), usegmt=True)}
         answer = self._result(call, self._switches.failure(shown), headers)
         self._note(call, answer, started, struck)
         content = answer.body
@@ -101,7 +102,8 @@ class Service:
         if len(content) >= _GZIP_FROM and "gzip" in call.headers.get("accept-encoding", ""):
             content = _gzip(content)
             headers["Content-Encoding"] = "gzip"
-        return web.Response(status=answer.status, body=content or None, headers=headers)
+        kind = web.Response if self._switches.tells_time else _Undated
+        return kind(status=answer.status, body=content or None, headers=headers)
 
     def _result(self, call: Call, failure: Failure | None, headers: dict[str, str]) -> Answer:
         """The answer of the API, or of a switch in its place; errors are answers too."""
@@ -136,6 +138,14 @@ class Service:
                 fault="; ".join(struck) or None,
             )
         )
+
+
+class _Undated(web.Response):
+    """An answer whose `Date` something on the way has removed."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Date", None)
 
 
 def _failed(failure: Failure, kind: str, headers: dict[str, str]) -> Answer:

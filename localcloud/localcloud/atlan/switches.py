@@ -31,14 +31,14 @@ _MESSAGES = {
 
 
 class Failure(Trap, forbid_unknown_fields=True):
-    """Answers with an error status; `retry_after` in seconds becomes a header.
+    """Answers with an error status; `retry_after`, seconds or an HTTP date, becomes a header.
 
     With `after_commit` the request is carried out first. `html` is what a gateway in front sends; 502 and 504 are
     always that.
     """
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
-    retry_after: int | None = None
+    retry_after: int | str | None = None
     after_commit: bool = False
     html: bool = False
 
@@ -78,6 +78,7 @@ class Switches:
     Attributes:
         latency_ms: Added to each request.
         refused: GUIDs and qualified names of assets that no write may hold.
+        tells_time: Whether answers have a `Date`; like the clock itself, it stays when switches are turned off.
     """
 
     def __init__(self, clock: OrgClock, per_minute: int = USUAL_PER_MINUTE) -> None:
@@ -86,6 +87,7 @@ class Switches:
         self._lock = Lock()
         self._asked: deque[int] = deque()
         self.blocked_until_ms = 0
+        self.tells_time = True
         self.reset()
 
     def reset(self) -> None:

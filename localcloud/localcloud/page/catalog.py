@@ -129,8 +129,19 @@ class CatalogPage:
         return table(("Name", "Type", "In", "Custom metadata", "Announcement"), rows, caption=caption)
 
     def _set_names(self, asset: Asset) -> list[str]:
-        found = (self._store.definitions.get(name) for name in asset.custom_metadata)
-        return sorted(one.display_name for one in found if one)
+        return sorted(name for name, _ in self._sets_of(asset))
+
+    def _sets_of(self, asset: Asset) -> list[tuple[str, list[tuple[AttributeDef, Value]]]]:
+        """What people see on an asset: the values of each set, by its name."""
+        shown = []
+        for name, values in asset.custom_metadata.items():
+            found = self._store.definitions.get(name)
+            if found is None:
+                continue
+            seen = [one for one in found.attribute_defs if one.name in values and one.is_shown_on(asset)]
+            if seen:
+                shown.append((found.display_name, [(one, values[one.name]) for one in seen]))
+        return shown
 
     def _asset(self, frame: Frame, asset: Asset) -> bytes:
         head = element(
@@ -160,14 +171,9 @@ class CatalogPage:
 
     def _custom(self, asset: Asset) -> Content:
         parts: list[Content] = []
-        for name, values in asset.custom_metadata.items():
-            found = self._store.definitions.get(name)
-            if found is None:
-                continue
-            rows = [
-                (one.display_name, _shown(one, values[one.name])) for one in found.attribute_defs if one.name in values
-            ]
-            parts += [element("h3", found.display_name), table(("Attribute", "Value"), rows)]
+        for name, values in self._sets_of(asset):
+            rows = [(one.display_name, _shown(one, value)) for one, value in values]
+            parts += [element("h3", name), table(("Attribute", "Value"), rows)]
         return parts or element("p", "There is none.", class_="quiet")
 
     def _lineage_of(self, asset: Asset) -> Html | None:

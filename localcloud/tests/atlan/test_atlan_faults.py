@@ -55,6 +55,22 @@ def test_the_limit_can_say_when_it_is_over_and_be_lifted(catalog: Any) -> None:
     assert {catalog.ask("GET", USER).status_code for _ in range(500)} == {200}
 
 
+def test_answers_tell_the_time_of_the_catalog(catalog: Any) -> None:
+    """RFC 9110, 6.6.1: "An origin server with a clock MUST generate a Date header field in all 2xx, 3xx, and 4xx"."""
+    assert catalog.ask("GET", USER).headers["Date"] == "Mon, 02 Mar 2026 12:00:00 GMT"
+    catalog.server.control(clock={"advance_seconds": 86_399})
+    assert catalog.ask("GET", "entity/guid/nothing").headers["Date"] == "Tue, 03 Mar 2026 11:59:59 GMT"
+
+
+def test_answers_may_come_without_a_date(catalog: Any) -> None:
+    catalog.server.control(clock={"tell": False})
+    assert "Date" not in catalog.ask("GET", USER).headers
+    catalog.server.control(reset=True)
+    assert "Date" not in catalog.ask("GET", "types/typedefs/").headers
+    catalog.server.control(clock={"tell": True})
+    assert "Date" in catalog.ask("GET", USER).headers
+
+
 def test_a_failure_strikes_what_its_pattern_matches_so_many_times(catalog: Any) -> None:
     catalog.server.control(fail=[{"pattern": "GET .*users", "status": 503, "times": 2, "skip": 1, "retry_after": 3}])
     seen = [catalog.ask("GET", USER) for _ in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -136,3 +137,18 @@ def test_the_page_hears_of_requests(catalog: Any) -> None:
 def test_foreign_names_are_refused(catalog: Any) -> None:
     answer = requests.get(f"{catalog.server.url}/", headers={"Host": "attacker.example"}, timeout=30)
     assert answer.status_code == 403
+
+
+def test_an_attribute_is_on_the_page_of_assets_of_its_connections_only(catalog: Any) -> None:
+    """pyatlan `AttributeDef.Options.applicable_connections`: assets within one of these have it available."""
+    made = catalog.define(Here="int", There="int", Anywhere="int")
+    case = catalog.asset("SalesforceObject", "Case")
+    lists = [[case.attributes["connectionQualifiedName"]], ["default/salesforce/1"], []]
+    for attribute, listed in zip(made["attributeDefs"], lists, strict=True):
+        attribute["options"]["applicableConnections"] = json.dumps(listed)
+    catalog.ask("PUT", "types/typedefs/", {"businessMetadataDefs": [made]})
+    values = {one["name"]: 1 for one in made["attributeDefs"]}
+    assert catalog.ask("POST", f"entity/guid/{case.guid}/businessmetadata/{made['name']}", values).status_code == 204
+    shown = page(catalog, f"{ROOT}/asset/{case.guid}").text
+    assert ["Here" in shown, "There" in shown, "Anywhere" in shown] == [True, False, True]
+    assert catalog.server.custom_metadata("Activity", case.guid) == {"Here": 1, "There": 1, "Anywhere": 1}

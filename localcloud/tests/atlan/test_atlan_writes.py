@@ -267,3 +267,18 @@ def test_what_is_written_outlives_the_server(serve: Any, tmp_path: Any) -> None:
 def first_count(catalog: Any) -> int:
     sets = catalog.ask("GET", "types/typedefs/", type="BUSINESS_METADATA").json()["businessMetadataDefs"]
     return sum(len(one["attributeDefs"]) for one in sets)
+
+
+def test_what_a_caller_may_is_told_without_doing_it(catalog: Any) -> None:
+    """`AtlasEntityStoreV2.evaluatePolicies`: each question with `allowed`, or with the code of the refusal."""
+    case = catalog.asset("SalesforceObject", "Case")
+    update = {"action": "ENTITY_UPDATE_BUSINESS_METADATA", "entityGuid": case.guid, "businessMetadata": "x"}
+    create = {"action": "ENTITY_CREATE", "typeName": "Process", "entityId": "default/x/1/y"}
+    unknown = {"action": "ENTITY_READ", "entityGuid": "nothing"}
+    answers = catalog.ask("POST", "entity/evaluator", [update, create, unknown, {"action": "TYPE_CREATE"}]).json()
+    assert [one["allowed"] for one in answers] == [True, True, False]
+    assert (answers[0]["businessMetadata"], answers[2]["errorCode"]) == ("x", "ATLAS-404-00-005")
+    catalog.server.control(privileges={"deny": ["write_custom_metadata"]})
+    answers = catalog.ask("POST", "entity/evaluator", [update, create]).json()
+    assert [(one["allowed"], one["errorCode"]) for one in answers] == [(False, "ATLAS-403-00-001"), (True, None)]
+    assert catalog.refused(catalog.ask("POST", "entity/evaluator", [{}])) == (400, "ATLAS-400-00-029")

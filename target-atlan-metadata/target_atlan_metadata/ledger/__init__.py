@@ -1,6 +1,6 @@
 """The ledger: every primary event counted once, whatever is replayed, repeated or late."""
 
-from target_atlan_metadata.ledger.activity import CellActivity, Last
+from target_atlan_metadata.activity import CellActivity, Last
 from target_atlan_metadata.ledger.intake import Received
 from target_atlan_metadata.ledger.ledger import Ledger
 

@@ -1,75 +1,19 @@
-"""What the ledger tells of one object or field: sums of its days, and its last change."""
+"""Asking the ledger what happened to each object and field: sums of its days, and its last change."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import sqlalchemy as sa
 
+from target_atlan_metadata.activity import CellActivity, Counts, Last
 from target_atlan_metadata.counting import COLUMNS
 from target_atlan_metadata.ledger.tables import CELL, DAILY, LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CellActivity", "Counts", "Last", "activities"]
-
-
-class Counts(msgspec.Struct, frozen=True, gc=False):
-    """How many decisions of each kind; the fields are `counting.COLUMNS`."""
-
-    changes: int = 0
-    stage_changes: int = 0
-    approvals: int = 0
-    rejections: int = 0
-    others: int = 0
-    automated: int = 0
-    emptied: int = 0
-    reopened: int = 0
-    deletes: int = 0
-
-
-class Last(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A change; of several the greatest is the last.
-
-    Attributes:
-        at: When it happened, in canonical text.
-        event: Digest of its id, which decides between changes of one instant.
-        actor_id: Who made it.
-        actor_name: Their name, where the ledger keeps names.
-    """
-
-    at: str
-    event: bytes
-    actor_id: str | None = None
-    actor_name: str | None = None
-
-
-class CellActivity(msgspec.Struct, frozen=True, gc=False):
-    """What happened to an object itself, or to one field of it.
-
-    Attributes:
-        cell: Number in the ledger.
-        object: API name.
-        field: API name as history names it; None for what is about the object and no field of it.
-        dirty: How often it changed since Atlan was told; 0 for never.
-        total: All there ever was.
-        recent: What happened in the days that the quality score looks at.
-        week: Changes in the last 7 days.
-        month: Changes in the last 30 days.
-        last: The last change; None where there is none.
-    """
-
-    cell: int
-    object: str
-    field: str | None
-    dirty: int
-    total: Counts
-    recent: Counts
-    week: int
-    month: int
-    last: Last | None
+__all__ = ["activities"]
 
 
 def activities(
@@ -81,7 +25,7 @@ def activities(
         connection: To the ledger.
         today: Day to which windows extend, by `counting.day_number`.
         quality_days: How many days the quality score looks at.
-        dirty_objects: Only cells of objects of which a cell is dirty.
+        dirty_objects: Only cells of objects of which a cell is dirty, in whatever spelling.
     """
 
     def within(days: int, column: sa.Column[int]) -> sa.ColumnElement[int]:
@@ -100,9 +44,10 @@ def activities(
     ).select_from(CELL.outerjoin(DAILY, CELL.c.cell == DAILY.c.cell))
     newest = sa.select(LATEST).order_by(LATEST.c.cell, LATEST.c.at, LATEST.c.event)
     if dirty_objects:
-        objects = sa.select(CELL.c.object).where(CELL.c.dirty > 0)
-        sums = sums.where(CELL.c.object.in_(objects))
-        cells = sa.select(CELL.c.cell).where(CELL.c.object.in_(objects))
+        objects = sa.select(sa.func.lower(CELL.c.object)).where(CELL.c.dirty > 0)
+        is_one = sa.func.lower(CELL.c.object).in_(objects)
+        sums = sums.where(is_one)
+        cells = sa.select(CELL.c.cell).where(is_one)
         newest = newest.where(LATEST.c.cell.in_(cells))
     sums = sums.group_by(CELL.c.cell, CELL.c.object, CELL.c.field, CELL.c.dirty).order_by(CELL.c.object, CELL.c.field)
     last = {

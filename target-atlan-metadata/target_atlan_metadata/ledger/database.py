@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -17,11 +18,16 @@ from target_atlan_metadata.ledger.tables import META, SCHEMA_VERSION, TABLES, pu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Database"]
+__all__ = ["Absent", "Database"]
+
+Absent = Literal["make", "refuse", "scratch"]
+"""What to do where there is no ledger: make it, refuse to go on, or use one that is gone with the process."""
 
 _CACHE_KIB: Final = 48 * 1024
 _LOCK_NUMBER: Final = int.from_bytes(b"atlanldg", "big") >> 1  # of PostgreSQL's advisory lock; any fixed number
 _LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL, appendix A: error codes
+_KINDS: Final = frozenset({"sqlite", "postgresql"})
+_NO_URL: Final = "write it as sqlite:////var/lib/atlan/ledger.db or postgresql+psycopg://user@host/database."
 _IN_USE: Final = (
     "The ledger of setting `ledger_url` is in use by another run: wait until it has ended, or give this pipeline a "
     "ledger and a `custom_metadata_name` of its own."
@@ -32,29 +38,49 @@ class Database:
     """One connection to the ledger, which no second run can have at the same time.
 
     The lock ends with the connection, also when the process is killed: a file is locked by SQLite itself, PostgreSQL
-    by an advisory lock, any other database by a row that is kept for update.
+    by an advisory lock.
 
     Args:
         url: SQLAlchemy URL.
         wait_seconds: How long to wait for another run to end.
-        create: Whether to make the ledger where there is none.
+        absent: What to do where there is no ledger.
 
     Raises:
         ConfigurationError: the URL cannot be used, or there is no ledger.
         LedgerError: the database cannot be opened, or another run has it.
     """
 
-    def __init__(self, url: str, *, wait_seconds: int = 10, create: bool = True) -> None:
-        self._engine = _engine(url, wait_seconds, create=create)
-        self.is_new = False
+    def __init__(self, url: str, *, wait_seconds: int = 10, absent: Absent = "make") -> None:
+        self._open(_engine(url, wait_seconds, absent), wait_seconds)
         try:
             with said():
-                self.connection = self._engine.connect()
-                self._lock(wait_seconds)
-                self._prepare(create=create)
+                if absent != "make" and not sa.inspect(self.connection).has_table(META.name):
+                    self._do_without(absent)
+                self._prepare()
         except BaseException:
             self.close()
             raise
+
+    def _open(self, engine: sa.Engine, wait_seconds: int) -> None:
+        self._engine = engine
+        try:
+            with said():
+                self.connection = engine.connect()
+                self._lock(wait_seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def _do_without(self, absent: Absent) -> None:
+        """Go on where the database holds no ledger, and is to hold none.
+
+        Raises:
+            ConfigurationError: there must be one.
+        """
+        if absent == "refuse":
+            raise ConfigurationError("There is no ledger in the database of setting `ledger_url` yet.")
+        self.close()
+        self._open(_scratch(), 0)
 
     def close(self) -> None:
         """Give the ledger free; what is not committed is lost."""
@@ -62,8 +88,6 @@ class Database:
         with contextlib.suppress(exc.SQLAlchemyError):
             if connection is not None:
                 connection.close()
-            if (keeper := getattr(self, "_keeper", None)) is not None:
-                keeper.close()
         self._engine.dispose()
 
     def meta(self) -> dict[str, str]:
@@ -85,13 +109,10 @@ class Database:
             self.connection.exec_driver_sql("SET lock_timeout = 0")
             self.connection.commit()
 
-    def _prepare(self, *, create: bool) -> None:
-        if not create and not sa.inspect(self.connection).has_table(META.name):
-            raise ConfigurationError("There is no ledger in the database of setting `ledger_url` yet.")
+    def _prepare(self) -> None:
         TABLES.create_all(self.connection)
         facts = self.meta()
         if not facts:
-            self.is_new = True
             self.remember(version=str(SCHEMA_VERSION), ledger_id=uuid.uuid4().hex, generation="0")
         elif facts.get("version") != str(SCHEMA_VERSION):
             raise ConfigurationError(
@@ -99,13 +120,6 @@ class Database:
                 "or make a new ledger with `target-atlan-metadata rebuild`."
             )
         self.connection.commit()
-        if self._engine.dialect.name not in {"sqlite", "postgresql"}:
-            self._keeper = self._engine.connect()
-            row = sa.select(META.c.value).where(META.c.name == "version").with_for_update(nowait=True)
-            try:
-                self._keeper.execute(row)
-            except exc.DBAPIError:
-                raise LedgerError(_IN_USE) from None
 
 
 @contextlib.contextmanager
@@ -146,18 +160,18 @@ _REASONS: Final = {
 }
 
 
-def _engine(url: str, wait_seconds: int, *, create: bool) -> sa.Engine:
+def _engine(url: str, wait_seconds: int, absent: Absent) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
-        raise ConfigurationError(
-            "Setting `ledger_url` is no SQLAlchemy URL: write it as sqlite:////var/lib/atlan/ledger.db or "
-            "postgresql+psycopg://user@host/database."
-        ) from None
+        raise ConfigurationError(f"Setting `ledger_url` is no SQLAlchemy URL: {_NO_URL}") from None
+    if parsed.get_backend_name() not in _KINDS:
+        raise ConfigurationError(f"Setting `ledger_url` names a database of a kind that can hold no ledger: {_NO_URL}")
     options: dict[str, Any] = {}
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite:
-        _check_file(parsed, create=create)
+        if not _is_there(parsed, absent):
+            return _scratch()
         options["connect_args"] = {"timeout": wait_seconds}
         options["poolclass"] = sa.StaticPool
     try:
@@ -167,22 +181,38 @@ def _engine(url: str, wait_seconds: int, *, create: bool) -> sa.Engine:
             f"Setting `ledger_url` needs a database driver that is not installed ({parsed.drivername}): install it "
             "beside the target; for PostgreSQL that is psycopg, with a URL that begins postgresql+psycopg://."
         ) from None
-    if is_sqlite:
-        event.listen(engine, "connect", _set_up)
-        event.listen(engine, "begin", _begin)
+    return _of_one_writer(engine) if is_sqlite else engine
+
+
+def _scratch() -> sa.Engine:
+    """A database that is gone when it is closed: SQLite keeps it in a file without a name, not in memory."""
+    return _of_one_writer(sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(""), poolclass=sa.StaticPool))
+
+
+def _of_one_writer(engine: sa.Engine) -> sa.Engine:
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
-def _check_file(url: sa.URL, *, create: bool) -> None:
+def _is_there(url: sa.URL, absent: Absent) -> bool:
+    """Whether there is a file of a ledger, or may be made.
+
+    Raises:
+        ConfigurationError: the URL names none, or there must be one.
+    """
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigurationError(
             "Setting `ledger_url` must name a file that lasts, such as sqlite:////var/lib/ledger.db."
         )
     path = Path(url.database)
-    if not create and not path.is_file():
+    if absent == "make":
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return True
+    if absent == "refuse" and not path.is_file():
         raise ConfigurationError(f"There is no ledger at {path}: see setting `ledger_url`.")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    return path.is_file()
 
 
 def _set_up(connection: Any, record: object) -> None:

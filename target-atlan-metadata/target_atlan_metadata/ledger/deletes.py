@@ -77,7 +77,10 @@ class SightingStore:
             for event_id, (sighting, quarter) in sightings.items()
             if event_id not in known or (quarter >= known[event_id][1] and known[event_id] != (sighting, quarter))
         }
-        self._known += len(sightings) - len(news)
+        self._known += sum(
+            event_id in known and (event_id not in news or known[event_id][0] == sighting)
+            for event_id, (sighting, _) in sightings.items()
+        )
         if not news:
             return Counter()
         put(self._connection, SIGHTING, [_row(sighting, quarter) for sighting, quarter in news.values()])

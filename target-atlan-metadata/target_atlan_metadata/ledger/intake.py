@@ -35,6 +35,10 @@ _MOST_TEXTS: Final = 100_000
 _NO_TIME: Final = (
     "An event's time is no date-time with an offset, such as 2024-01-15T10:30:00.000000Z: see docs/event.md."
 )
+_NO_WITNESS: Final = (
+    "An event of a delete has no `context.source`: what counts as one deletion is told by who saw it, see "
+    "docs/event.md. Where a loader took the context apart, keep its column `context__source` in the stream."
+)
 _is_canonical: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII).fullmatch
 
 
@@ -57,6 +61,11 @@ class Received(msgspec.Struct):
     unplaced: int = 0
     gaps: int = 0
 
+    @property
+    def counted(self) -> int:
+        """Those that changed a count."""
+        return self.events - self.known - self.secondary - self.too_old - self.unplaced - self.gaps
+
 
 class Intake:
     """Events that are not written yet.
@@ -67,6 +76,7 @@ class Intake:
         keep_names: Whether names of actors are kept beside their ids.
         org: Org whose events the ledger counts; empty while there is none.
         kept_from: Day from which on the ledger knows events by their ids.
+        deletes_from: The same of deletes, by the time that the ledger keeps of them.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class Intake:
         keep_names: bool,
         org: str,
         kept_from: int,
+        deletes_from: int,
     ) -> None:
         self.received = Received()
         self.events: dict[bytes, Pending] = {}
@@ -84,7 +95,12 @@ class Intake:
         self.new_cells: list[Row] = []
         self.org = org
         self.kept_from = kept_from
+        self.deletes_from = deletes_from
         self._cells = cells
+        self._found = dict(cells)  # by every spelling that came
+        self._spelled: dict[Place, Place] = {}  # by names in small letters
+        for place in cells:
+            self._spell(place)
         self._closed = closed_values
         self._keep_names = keep_names
         self._days: dict[str, int] = {}
@@ -109,22 +125,21 @@ class Intake:
             day = self._days.get(occurred[:10])
             if day is None:
                 day = self._day(occurred)
-            if day < self.kept_from:
-                self.received.too_old += 1
-                continue
             quarter = self._quarters.get(decision.extracted_at)
             if quarter is None:
                 quarter = self._quarter(decision.extracted_at)
             if decision.event_type in _DELETES and (sighting := sighting_of(decision)) is not None:
                 self._see(sighting, quarter, is_primary=decision.is_primary)
+            elif day < self.kept_from:
+                self.received.too_old += 1
             else:
                 self._keep(decision, occurred, day, quarter)
 
     def _keep(self, decision: Decision, occurred: str, day: int, quarter: int) -> None:
         place = (decision.record_type or "", counting.field_of(decision))
-        cell = self._cells.get(place)
+        cell = self._found.get(place)
         if cell is None:
-            cell = self._new_cell(place)
+            cell = self._cell(place)
         key = blake2b(decision.event_id.encode(), digest_size=10).digest()
         before = self.events.get(key)
         if before is not None:
@@ -160,16 +175,45 @@ class Intake:
         if not is_primary:
             self.received.secondary += 1
             return
+        if not sighting.source:
+            raise InputError(_NO_WITNESS)
         if not _is_canonical(sighting.at):
             sighting = msgspec.structs.replace(sighting, at=_canonical(sighting.at))
+        if self._day(sighting.at) < self.deletes_from:
+            self.received.too_old += 1
+            return
+        place = (sighting.record_type or "", None)
+        if place not in self._cells:
+            self._cell(place)
+            sighting = msgspec.structs.replace(sighting, record_type=self.spelling(place[0]))
         before = self.sightings.get(sighting.event_id)
         if before is not None:
             self.received.known += 1
         if before is None or before[1] <= quarter:
             self.sightings[sighting.event_id] = (sighting, quarter)
-        place = (sighting.record_type or "", None)
-        if place not in self._cells:
-            self._new_cell(place)
+
+    def spelling(self, name: str) -> str:
+        """The first spelling that came of an object: Salesforce tells no names apart by capitals."""
+        return self._spelled.get((name.casefold(), None), (name, None))[0]
+
+    def _spell(self, place: Place) -> Place:
+        name, field = place
+        folded = name.casefold()
+        spelled = self._spelled.setdefault((folded, None), (name, None))
+        if field is not None:
+            return self._spelled.setdefault((folded, field.casefold()), (spelled[0], field))
+        return spelled
+
+    def _cell(self, place: Place) -> int:
+        """The cell of a place in a spelling that did not come before; it is remembered."""
+        if len(self._found) > len(self._cells) + _MOST_TEXTS:
+            self._found = dict(self._cells)
+        spelled = self._spell(place)
+        cell = self._cells.get(spelled)
+        if cell is None:
+            cell = self._new_cell(spelled)
+        self._found[place] = cell
+        return cell
 
     def _day(self, text: str) -> int:
         if len(self._days) > _MOST_TEXTS:

@@ -32,6 +32,7 @@ class LatestStore:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self._cells: dict[int, list[Change]] = {}
+        self._events: set[bytes] = set()  # of the changes in memory
         self._changed: set[int] = set()
         self._touched: set[int] = set()
 
@@ -41,9 +42,21 @@ class LatestStore:
         if len(newest) == _KEPT:
             if change < newest[0]:
                 return
+            self._events.discard(newest[0][1])
             del newest[0]
-        insort(newest, change)
+        insort(newest, _cut(change))
+        self._events.add(change[1])
         self._changed.add(cell)
+
+    def replace(self, cell: int, change: Change) -> None:
+        """Take another version of a change, if it is among the newest."""
+        newest = self._of(cell)
+        if change[1] not in self._events:
+            return
+        change = _cut(change)
+        if change not in newest:
+            self.remove(cell, change[1])
+            self.add(cell, change)
 
     def remove(self, cell: int, event: bytes) -> None:
         """Take a change back."""
@@ -51,6 +64,7 @@ class LatestStore:
         for place, change in enumerate(newest):
             if change[1] == event:
                 del newest[place]
+                self._events.discard(event)
                 self._changed.add(cell)
                 return
 
@@ -64,13 +78,14 @@ class LatestStore:
         if self._changed:
             rows: list[Row] = []
             for cell in self._changed:
-                rows += [(cell, at, event, _cut(by), _cut(name)) for at, event, by, name in self._cells[cell]]
+                rows += [(cell, *change) for change in self._cells[cell]]
             statement = LATEST.delete().where(LATEST.c.cell == sa.bindparam("b_cell"))
             self._connection.execute(statement, [{"b_cell": cell} for cell in sorted(self._changed)])
             many(self._connection, LATEST, rows)
         self._touched |= self._changed
         self._changed = set()
         self._cells = {}
+        self._events = set()
 
     def take_touched(self) -> Collection[int]:
         """Cells whose newest changes were written since the last call."""
@@ -78,15 +93,28 @@ class LatestStore:
         return touched
 
     def _of(self, cell: int) -> list[Change]:
-        if cell not in self._cells:
+        newest = self._cells.get(cell)
+        if newest is None:
             question = sa.select(LATEST).where(LATEST.c.cell == cell).order_by(LATEST.c.at, LATEST.c.event)
-            self._cells[cell] = [
+            newest = self._cells[cell] = [
                 (at, bytes(event), actor_id, actor_name)
                 for _, at, event, actor_id, actor_name in self._connection.execute(question)
             ]
-        return self._cells[cell]
+            self._events.update(change[1] for change in newest)
+        return newest
 
 
-def _cut(text: str | None) -> str | None:
-    """A text as every database, and the search of Atlan, can hold it."""
+def _cut(change: Change) -> Change:
+    """A change whose texts are such as every database, and the search of Atlan, can hold."""
+    at, event, actor_id, actor_name = change
+    if _is_short(actor_id) and _is_short(actor_name):
+        return change
+    return at, event, _shorter(actor_id), _shorter(actor_name)
+
+
+def _is_short(text: str | None) -> bool:
+    return text is None or (len(text) <= _LONGEST and "\0" not in text)
+
+
+def _shorter(text: str | None) -> str | None:
     return None if text is None else text.replace("\0", "")[:_LONGEST]

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from target_atlan_metadata import counting
 from target_atlan_metadata.counting import COLUMNS, content_of, contributions, is_change, is_counted, quarter_of
 from target_atlan_metadata.ledger import retention
-from target_atlan_metadata.ledger.activity import CellActivity, activities
+from target_atlan_metadata.ledger.activity import activities
 from target_atlan_metadata.ledger.database import Database, said
 from target_atlan_metadata.ledger.deletes import SightingStore
 from target_atlan_metadata.ledger.intake import Intake, Place, Received
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from target_atlan_metadata.activity import CellActivity
     from target_atlan_metadata.decision import Decision
+    from target_atlan_metadata.ledger.database import Absent
 
 __all__ = ["Ledger", "Received"]
 
@@ -45,7 +47,7 @@ class Ledger:
         closed_values: Values that end a record's life, by `Object.Field`.
         keep_names: Whether names of actors are kept beside their ids.
         wait_seconds: How long to wait for another run that has it.
-        create: Whether to make it where there is none.
+        absent: What to do where there is none.
 
     Raises:
         ConfigurationError: the URL cannot be used.
@@ -59,11 +61,11 @@ class Ledger:
         closed_values: Mapping[str, Iterable[str]] = counting.CLOSED_VALUES,
         keep_names: bool = False,
         wait_seconds: int = 10,
-        create: bool = True,
+        absent: Absent = "make",
     ) -> None:
         self._closed = {name: frozenset(values) for name, values in closed_values.items()}
         self._keep_names = keep_names
-        self._database = Database(url, wait_seconds=wait_seconds, create=create)
+        self._database = Database(url, wait_seconds=wait_seconds, absent=absent)
         self._connection = self._database.connection
         self._start()
 
@@ -79,6 +81,8 @@ class Ledger:
             keep_names=self._keep_names,
             org=self._facts.get("org", ""),
             kept_from=int(self._facts.get("kept_from", "0")),
+            # A ledger without this fact is of a time when deletes were forgotten too.
+            deletes_from=int(self._facts.get("deletes_from", self._facts.get("kept_from", "0"))),
         )
         self._touched: set[int] = set()
         self._difference: Counter[int] = Counter()  # by content
@@ -115,11 +119,6 @@ class Ledger:
         return int(self._facts["generation"])
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was made by opening it."""
-        return self._database.is_new
-
-    @property
     def is_empty(self) -> bool:
         """Whether no event was ever counted."""
         return not self._cells
@@ -138,7 +137,8 @@ class Ledger:
         self._intake.take(decisions)
         if stream is not None:
             links = {(stream, decision.record_type) for decision in decisions if decision.record_type is not None}
-            self._new_links |= links - self._links
+            spelled = {(stream, self._intake.spelling(name)) for _, name in links - self._links}
+            self._new_links |= spelled - self._links
         if len(self._intake.events) >= _BATCH or len(self._intake.sightings) >= _BATCH:
             self.flush()
 
@@ -213,6 +213,11 @@ class Ledger:
         return sorted([*objects, *fields], key=lambda place: (place[0], place[1] or ""))
 
     @property
+    def org(self) -> str:
+        """Id of the org whose events it counts; empty while there is none."""
+        return self._intake.org
+
+    @property
     def may_take_over(self) -> bool:
         """Whether it was filled to take the place of another ledger."""
         return self._facts.get("take_over") == "yes"
@@ -226,12 +231,6 @@ class Ledger:
     def links(self) -> list[tuple[str, str]]:
         """Which stream had events of which object, in order."""
         return sorted(self._links)
-
-    def deletes(self) -> dict[str, int]:
-        """Deletions of each object so far."""
-        sums = sa.select(CELL.c.object, sa.func.sum(DAILY.c.deletes)).join(DAILY, CELL.c.cell == DAILY.c.cell)
-        with said():
-            return {name: int(number) for name, number in self._connection.execute(sums.group_by(CELL.c.object))}
 
     def next_generation(self) -> int:
         """Count one more telling of Atlan, before it is told."""
@@ -251,13 +250,16 @@ class Ledger:
         Args:
             today: By `counting.day_number`.
             event_ids_days: Days of event ids to keep; None for all. Older events are no longer counted when they come.
+                Those of deletes are all kept.
             daily_days: Days to keep apart; None for all. Older ones are kept as one sum.
         """
         with said():
             if event_ids_days is not None and today - event_ids_days > self._intake.kept_from:
                 self._intake.kept_from = today - event_ids_days
                 retention.forget_events(self._connection, self._intake.kept_from)
-                self._database.remember(kept_from=str(self._intake.kept_from))
+                self._database.remember(
+                    kept_from=str(self._intake.kept_from), deletes_from=str(self._intake.deletes_from)
+                )
             if daily_days is not None:
                 retention.fold_days(self._connection, today - daily_days)
             self._connection.commit()
@@ -277,7 +279,12 @@ class Ledger:
             before = known.get(key)
             if before is None:
                 new.append((key, mark))
-            elif before == mark or quarter_of(before) > quarter_of(mark):
+            elif before == mark:
+                self._intake.received.known += 1
+                if is_change(content := content_of(mark)):
+                    latest.replace(counting.cell_of(content), (at, key, actor_id, actor_name))
+                continue
+            elif quarter_of(before) > quarter_of(mark):
                 self._intake.received.known += 1
                 continue
             else:

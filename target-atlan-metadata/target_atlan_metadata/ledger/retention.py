@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from target_atlan_metadata.counting import COLUMNS, day_in, day_of
-from target_atlan_metadata.ledger.tables import DAILY, SEEN, SIGHTING, add
+from target_atlan_metadata.counting import COLUMNS, day_in
+from target_atlan_metadata.ledger.tables import DAILY, SEEN, add
 
 __all__ = ["fold_days", "forget_events"]
 
 
 def forget_events(connection: sa.Connection, before: int) -> None:
-    """Forget the ids of events before a day. What they counted stays."""
+    """Forget the ids of events before a day. What they counted stays.
+
+    Deletes are not forgotten: another witness of one may come whenever its record is touched in the recycle bin.
+    """
     connection.execute(SEEN.delete().where(day_in(SEEN.c.mark) < before))
-    connection.execute(SIGHTING.delete().where(SIGHTING.c.at < day_of(before).isoformat()))
 
 
 def fold_days(connection: sa.Connection, before: int) -> None:

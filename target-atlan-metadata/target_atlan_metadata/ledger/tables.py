@@ -1,4 +1,4 @@
-"""Tables of the ledger, in SQLAlchemy's terms, so that any database it knows can hold them.
+"""Tables of the ledger, in SQLAlchemy's terms: SQLite and PostgreSQL hold them alike.
 
 meta      one row a fact: version, the ledger's own id, how often it was written
 cell      an object of Salesforce (field empty), or one of its fields; `dirty` while Atlan has not been told
@@ -133,19 +133,9 @@ def add(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None
 def _merge(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], combine: Callable[[Any, Any], Any]) -> None:
     keys = [column.name for column in table.primary_key]
     values = [column.name for column in table.columns if column.name not in keys]
-    if (made := _INSERTS.get(connection.dialect.name)) is not None:
-        insert = made(table)
-        changes = {name: combine(table.c[name], insert.excluded[name]) for name in values}
-        _execute(connection, insert.on_conflict_do_update(index_elements=keys, set_=changes), table, rows)
-        return
-    # A database without that statement: this ledger has one writer at a time, so asking first is as good.
-    where = sa.and_(*(table.c[key] == sa.bindparam(f"key_{key}") for key in keys))
-    changes = {name: combine(table.c[name], sa.bindparam(f"new_{name}")) for name in values}
-    update = table.update().where(where).values(changes)
-    for row in _named(table, rows):
-        parameters = {f"key_{key}": row[key] for key in keys} | {f"new_{name}": row[name] for name in values}
-        if connection.execute(update, parameters).rowcount == 0:
-            connection.execute(table.insert(), row)
+    insert = _INSERTS[connection.dialect.name](table)
+    changes = {name: combine(table.c[name], insert.excluded[name]) for name in values}
+    _execute(connection, insert.on_conflict_do_update(index_elements=keys, set_=changes), table, rows)
 
 
 def _execute(connection: sa.Connection, statement: Any, table: sa.Table, rows: Sequence[Row]) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_atlan_metadata.errors import InputError
+from target_atlan_metadata.reading.streams import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,6 @@ __all__ = ["BlockReader", "Receiver"]
 _BLOCK_BYTES: Final = 1 << 20
 _LONGEST_LINE: Final = 1 << 28
 _PATIENCE: Final = 1.0  # seconds between two looks at the clock while nothing comes
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
@@ -111,7 +111,7 @@ class BlockReader(GenericSingerReader[bytes]):
     def _decode(self, block: bytes) -> list[_Message]:
         try:
             messages = self._decoder.decode_lines(block)
-        except _UNREADABLE:
+        except UNREADABLE:
             messages = list(self._one_by_one(block))
         else:
             self._lines += block.count(b"\n")
@@ -124,7 +124,7 @@ class BlockReader(GenericSingerReader[bytes]):
             if line.strip():
                 try:
                     yield self._decoder.decode(line)
-                except _UNREADABLE as error:
+                except UNREADABLE as error:
                     reason = _reason(line, error)
                 else:
                     continue
@@ -161,7 +161,7 @@ def _reason(line: bytes, error: Exception) -> str:
     """Why a line is refused; the decoder's own words may hold a value."""
     try:
         kind = msgspec.json.decode(line, type=_Kind).type
-    except _UNREADABLE:
+    except UNREADABLE:
         if isinstance(error, RecursionError):
             return "is nested too deeply: the input must be what a Singer tap writes"
         if isinstance(error, msgspec.ValidationError):

@@ -12,9 +12,13 @@ from target_atlan_metadata.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["FIELDS", "EventStream", "event_stream", "missing_fields"]
+__all__ = ["FIELDS", "UNREADABLE", "EventStream", "event_stream", "missing_fields"]
 
 FIELDS: Final = frozenset(field.name for field in msgspec.structs.fields(Decision))
+_SOURCE, _METADATA = "context__source", "context__metadata"  # as loaders name the parts of a context
+_KNOWN: Final = FIELDS | {_SOURCE, _METADATA}
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON may end in."""
 
 
 class EventStream:
@@ -23,13 +27,14 @@ class EventStream:
     Args:
         name: As its messages say.
         renamed: The event's name of each property that is spelled otherwise, such as in capitals.
+        is_flat: Whether its context may stand in columns of its own, as a loader flattens it.
     """
 
-    def __init__(self, name: str, renamed: Mapping[str, str]) -> None:
+    def __init__(self, name: str, renamed: Mapping[str, str], *, is_flat: bool = False) -> None:
         self.name = name
         self._renamed = dict(renamed)
         self._decoder = msgspec.json.Decoder(list[Decision])
-        self._plain = not renamed
+        self._plain = not renamed and not is_flat
 
     def decode(self, records: Sequence[msgspec.Raw]) -> list[Decision]:
         """Decode, and so check, the records of a run of RECORD messages.
@@ -40,9 +45,9 @@ class EventStream:
         if self._plain:
             try:
                 return self._decoder.decode(b"[%s]" % b",".join(map(bytes, records)))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 pass  # perhaps a context that is text: a warehouse's way
-        return [self.convert(msgspec.json.decode(record)) for record in records]
+        return [self.convert(self._decoded(record)) for record in records]
 
     def convert(self, record: Any) -> Decision:
         """Convert one record, as it may come from a warehouse: names in capitals, the context as text.
@@ -54,15 +59,31 @@ class EventStream:
             raise InputError(f"A record of stream `{self.name}` is no JSON object: the tap must write objects.")
         row = {self._renamed.get(name, name): value for name, value in record.items()}
         try:
-            if isinstance(context := row.get("context"), str):
-                row["context"] = msgspec.json.decode(context)
+            if "context" not in row and _SOURCE in row:
+                row["context"] = {"source": row[_SOURCE], "metadata": _whole(row.get(_METADATA))}
+            row["context"] = _whole(row.get("context"))
             return msgspec.convert(row, Decision)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
             place = _place(error)
-        raise InputError(
+        raise self._refusal(place)
+
+    def _decoded(self, record: msgspec.Raw) -> Any:
+        try:
+            return msgspec.json.decode(record)
+        except UNREADABLE:
+            pass
+        raise self._refusal("")
+
+    def _refusal(self, place: str) -> InputError:
+        return InputError(
             f"A record of stream `{self.name}` is no event{place}: the target reads MicroDecisionEvents, see "
             "docs/event.md."
         )
+
+
+def _whole(value: Any) -> Any:
+    """An object that may come as text."""
+    return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
 def _place(error: Exception) -> str:
@@ -79,8 +100,13 @@ def event_stream(name: str, schema: Mapping[str, Any]) -> EventStream | None:
     properties = schema.get("properties", {})
     if not isinstance(properties, dict) or missing_fields(properties):
         return None
-    renamed = {given: given.lower() for given in properties if given not in FIELDS and given.lower() in FIELDS}
-    return EventStream(name, {given: ours for given, ours in renamed.items() if ours not in properties})
+    renamed = {given: given.lower() for given in properties if given not in _KNOWN and given.lower() in _KNOWN}
+    names = {given.lower() for given in properties}
+    return EventStream(
+        name,
+        {given: ours for given, ours in renamed.items() if ours not in properties},
+        is_flat=_SOURCE in names and "context" not in names,
+    )
 
 
 def missing_fields(properties: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,64 @@
+"""Which asset shows which figures: several names may lead to one asset, which then shows the sum of their cells. Pure.
+
+History names a look-up `Owner` where other sources say `OwnerId`, and names in Salesforce have no case.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from target_atlan_metadata.figures import figures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from target_atlan_metadata.catalog import Catalog, CatalogAsset
+    from target_atlan_metadata.figures import AssetKey, Figures
+    from target_atlan_metadata.ledger import CellActivity
+    from target_atlan_metadata.run import Told
+    from target_atlan_metadata.settings import TargetSettings
+
+__all__ = ["Resolved", "resolve"]
+
+
+class Resolved(NamedTuple):
+    """An asset, and what it is to show.
+
+    Attributes:
+        asset: Of the catalog.
+        key: The first of the names that lead to it.
+        figures: Of all of them.
+        cells: That the figures come from.
+    """
+
+    asset: CatalogAsset
+    key: AssetKey
+    figures: Figures
+    cells: Sequence[CellActivity]
+
+
+def resolve(told: Iterable[Told], catalog: Catalog, settings: TargetSettings, as_of: datetime) -> list[Resolved]:
+    """Find the assets of figures, at the levels that are wanted; what has none is left out.
+
+    Args:
+        told: Figures by name.
+        catalog: Where to look.
+        settings: Which levels, and how figures are made.
+        as_of: The instant of the figures.
+    """
+    found: dict[str, Resolved] = {}
+    for key, figures, cells in told:
+        if ("field" if key.field else "object") not in settings.asset_levels:
+            continue
+        asset = catalog.find(key)
+        if asset is None:
+            continue
+        before = found.get(asset.guid)
+        if before is not None:
+            key, cells = before.key, [*before.cells, *cells]  # noqa: PLW2901
+            figures = figures_of(  # noqa: PLW2901
+                cells, as_of, settings.quality_weights, names=settings.actor_names, is_object=key.field is None
+            )
+        found[asset.guid] = Resolved(asset, key, figures, cells)
+    return list(found.values())
