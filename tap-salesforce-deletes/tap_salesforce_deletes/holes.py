@@ -9,17 +9,26 @@ import msgspec
 from microdecisions import timestamps
 from tap_salesforce_deletes.normalise import gap_event
 from tap_salesforce_deletes.position import TopicPosition
-from tap_salesforce_deletes.reconcile.deciding import RETENTION, Trouble, decide
+from tap_salesforce_deletes.reconcile.deciding import (
+    AROUND_OVERFLOW,
+    BEHIND_OVERFLOW,
+    RETENTION,
+    Interval,
+    Trouble,
+    ceil_hour,
+    decide,
+    floor_hour,
+)
 from tap_salesforce_deletes.run import EXTRACTOR_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from datetime import datetime
 
     from microdecisions.event import MicroDecisionEvent
     from microdecisions.event import Source as Witness
     from tap_salesforce_deletes.keeping import KeptPositions
     from tap_salesforce_deletes.normalise import Dirty
-    from tap_salesforce_deletes.reconcile.deciding import Interval
     from tap_salesforce_deletes.run import Run
     from tap_salesforce_deletes.topics import Topic
 
@@ -40,6 +49,7 @@ class Holes:
     def __init__(self, run: Run, kept: KeptPositions) -> None:
         self._run = run
         self._kept = kept
+        self._told: set[tuple[str, Interval]] = set()
 
     def expired(self, topic: Topic, objects: Collection[str]) -> Iterator[MicroDecisionEvent]:
         """The topic's replay id is refused: it begins anew with the oldest event, and loses its position."""
@@ -76,15 +86,31 @@ class Holes:
         """A topic told of deletes without naming the records."""
         run, kept = self._run, self._kept
         now = run.session.server_time()
-        decision = decide(topic, kept.positions.topics.get(topic), Trouble.OVERFLOW, now, at=found.at)
+        at = min(found.at, now)  # a publisher's clock may be ahead
+        if found.sobject is None:
+            yield from self._nameless(topic, at, found.why)
+            return
+        decision = decide(topic, kept.positions.topics.get(topic), Trouble.OVERFLOW, now, at=at)
         if decision.reconcile is not None and run.settings.reconcile != "never" and self._can_be_asked(found.sobject):
             run.log.warning("%s %s: the delete log is asked for it.", topic, found.why)
             kept.become(kept.positions.with_pending(found.sobject, decision.reconcile.start))
             return
         missing = decision.unasked
         if missing is not None:
-            sentence = f"{topic} {found.why} at {timestamps.to_text(found.at)}, and {self._why_not(found.sobject)}."
+            sentence = f"{topic} {found.why} at {timestamps.to_text(at)}, and {self._why_not(found.sobject)}."
             yield self._gap(found.sobject, missing, sentence, "change_event")
+
+    def _nameless(self, topic: str, at: datetime, why: str) -> Iterator[MicroDecisionEvent]:
+        """An event that names no object either: nobody can be asked. Whole hours, told once: a trigger fires often."""
+        missing = Interval(floor_hour(at - AROUND_OVERFLOW), ceil_hour(at + BEHIND_OVERFLOW))
+        if (topic, missing) in self._told:
+            return
+        self._told.add((topic, missing))
+        sentence = (
+            f"{topic} {why} at {timestamps.to_text(at)}, and does not name the object either: no delete log can be "
+            "asked, so a `gap` event is written. Correct what publishes it, or the `fields` of the topic."
+        )
+        yield self._gap(topic, missing, sentence, "platform_event")
 
     def _begins_anew(self, topic: Topic, objects: Collection[str], trouble: Trouble) -> Iterator[MicroDecisionEvent]:
         run, kept = self._run, self._kept

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from microdecisions.errors import MicroDecisionError, QuotaCeilingError
+from microdecisions import timestamps
+from microdecisions.errors import MicroDecisionError, QuotaCeilingError, SalesforceError
 from tap_salesforce_deletes.draining import PART_BYTES, Drain, Drained, Ended, Message, Surroundings
 from tap_salesforce_deletes.handover import Handover
 from tap_salesforce_deletes.holes import Holes
@@ -13,12 +14,14 @@ from tap_salesforce_deletes.planning import start_of
 from tap_salesforce_deletes.position import TopicPosition
 from tap_salesforce_deletes.pubsub.errors import ReplayIdError
 from tap_salesforce_deletes.pubsub.subscription import Earliest
+from tap_salesforce_deletes.reconcile.deciding import is_of_past, oldest_kept
 from tap_salesforce_deletes.run import EXTRACTOR_VERSION
 from tap_salesforce_deletes.waiting import End, Watch
 from tap_salesforce_deletes.writing import pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from microdecisions.event import MicroDecisionEvent
     from microdecisions.pages import Checkpoint, Page
@@ -107,16 +110,35 @@ class Listening:
         self._to_enrich = []
         if not events:
             return
-        before = run.session.usage.calls
-        found = run.reconciler.enrich(events)
-        yield from pages_of(run, found)
+        before, found = run.session.usage.calls, 0
+        by_object: dict[str | None, list[MicroDecisionEvent]] = {}
+        for event in events:
+            by_object.setdefault(event.record_type, []).append(event)
+        for sobject, deleted in sorted(by_object.items(), key=lambda item: item[0] or ""):
+            try:
+                known = run.reconciler.enrich(deleted)
+            except SalesforceError as error:
+                error.args = (f"Recycle bin of {sobject}: {error}",)
+                run.failed(error)
+                self._ask_later(sobject, deleted)
+            else:
+                found += len(known)
+                yield from pages_of(run, known)
         run.log.info(
             "The recycle bin still held %s of %s deleted records; %s API calls%s.",
-            f"{len(found):,}",
+            f"{found:,}",
             f"{len(events):,}",
             run.session.usage.calls - before,
             f"; {self._not_enriched:,} more were not looked up" if self._not_enriched else "",
         )
+
+    def _ask_later(self, sobject: str | None, deleted: list[MicroDecisionEvent]) -> None:
+        """Let the delete log be asked of an object whose deleted rows were refused: it looks into the bin again."""
+        run, kept = self._run, self._kept
+        summary = run.objects.get(sobject or "")
+        if sobject and summary is not None and summary.replicateable and run.settings.reconcile != "never":
+            since = min(timestamps.parse(event.timestamp_recorded) for event in deleted)
+            kept.become(kept.positions.with_pending(sobject, since))
 
     def close(self) -> None:
         """End all threads."""
@@ -184,16 +206,38 @@ class Listening:
     def _move(self, behind: list[Drained]) -> None:
         run, kept = self._run, self._kept
         for message in behind:
-            before = kept.positions.topics.get(message.topic) or TopicPosition()
-            known = before.drained_at
-            # The bus is in order: all that lies before a replay id was delivered.
-            drained_at = message.at if known is None else max(known, message.at)
-            place = TopicPosition(message.replay_id, message.at, drained_at, run.org_id, run.instance)
+            before = kept.positions.topics.get(message.topic)
+            replay_id_at, drained_at = self._read_to(before, message.at)
+            place = TopicPosition(message.replay_id, replay_id_at, drained_at, run.org_id, run.instance)
             kept.become(kept.positions.with_topic(message.topic, place))
             tally = self._tallies[message.topic]
             tally.deliveries += message.deliveries
             tally.events += len(message.events)
             self._remember(message.events)
+
+    def _read_to(self, before: TopicPosition | None, at: datetime) -> tuple[datetime | None, datetime]:
+        """When the event that was read last was published, and up to when the topic is read.
+
+        The bus is in order: all that lies before a replay id was delivered. A stamp that is still to come is of a
+        publisher whose clock is ahead, and says nothing of either.
+        """
+        stored, is_ahead = before or TopicPosition(), self._run.is_ahead(at)
+        now = self._run.session.server_time()
+        replay_id_at, drained_at = (
+            one if one is not None and is_of_past(one, now) else None
+            for one in (stored.replay_id_at, stored.drained_at)
+        )
+        if not is_ahead:
+            return at, at if drained_at is None else max(drained_at, at)
+        if drained_at is None:
+            drained_at = replay_id_at or self._promised_from(before)
+        return replay_id_at, drained_at
+
+    def _promised_from(self, before: TopicPosition | None) -> datetime:
+        """Since when nothing of a topic may be missing without a gap that was never read."""
+        run = self._run
+        is_from_now = before is None and run.settings.start_from == "latest"
+        return run.started if is_from_now else oldest_kept(run.started)
 
     def _remember(self, events: list[MicroDecisionEvent]) -> None:
         """Keep deletes that the recycle bin may tell more of."""
@@ -240,13 +284,18 @@ class Listening:
     def _note_end(self, name: str, end: End | None) -> None:
         """A topic without a position that had nothing is remembered as begun, so that nothing lies between two runs.
 
-        Not one that was stopped before it was drained: what it still holds is not written.
+        Not one that was stopped before it was drained: what it still holds is not written. One that said nothing at all
+        may hold whatever the bus keeps.
         """
         kept, run = self._kept, self._run
         place = kept.positions.topics.get(name)
         from_now = place is None and run.settings.start_from == "latest"
         if (place is None or place.replay_id is None) and (from_now or end not in {End.STOPPED, End.CEILING}):
-            begun = TopicPosition(drained_at=run.started, org_id=run.org_id, instance=run.instance)
+            drained_at = run.started
+            if end is End.NO_KEEPALIVE:
+                known = None if place is None else place.drained_at
+                drained_at = known or self._promised_from(place)
+            begun = TopicPosition(drained_at=drained_at, org_id=run.org_id, instance=run.instance)
             kept.become(kept.positions.with_topic(name, begun))
         if end is End.NO_KEEPALIVE:
             run.log.warning(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from tap_salesforce_deletes.channels import carried_by, covered, hidden_objects
 from tap_salesforce_deletes.pubsub.subscription import After, Earliest, Latest, Start
-from tap_salesforce_deletes.reconcile.deciding import MARGIN, RETENTION
+from tap_salesforce_deletes.reconcile.deciding import MARGIN, RETENTION, is_of_past
 from tap_salesforce_deletes.reconcile.objects import objects_to_reconcile
 from tap_salesforce_deletes.topics import Topic, price_warning
 
@@ -64,7 +65,7 @@ def check_org(run: Run, positions: Positions) -> Positions:
     """Check whose the state is; a state of another org is taken over where that is allowed.
 
     Raises:
-        ConfigurationError: It is another org's.
+        ConfigurationError: It is another org's, or an instant of it is still to come.
     """
     others = {name: place.org_id for name, place in positions.topics.items() if _differ(place.org_id, run.org_id)}
     if _differ(positions.org_id, run.org_id):
@@ -76,6 +77,14 @@ def check_org(run: Run, positions: Positions) -> Positions:
             f"{run.org_id}. Log in to the org of the state, use another state id, or set `allow_org_change` to go on "
             "from these positions in this org."
         )
+    now = run.session.server_time()
+    for sobject, at in positions.objects.items():
+        if not is_of_past(at, now):
+            raise ConfigurationError(
+                f"The state says that the delete log of {sobject} was read up to {timestamps.to_text(at)}, which is "
+                f"still to come: set `objects.{sobject}` of stream `delete_events` right with `meltano state set`, or "
+                "remove it to read what the log still keeps."
+            )
     if others:
         run.log.warning("The state of the org %s is taken over for %s.", ", ".join(set(others.values())), run.org_id)
     return msgspec.structs.replace(positions, org_id=run.org_id)
@@ -91,7 +100,9 @@ def make_plan(run: Run, positions: Positions) -> Plan:
     settings = run.settings
     may_be_asked: tuple[str, ...] = ()
     if settings.reconcile != "never":
-        may_be_asked = objects_to_reconcile(tuple(run.objects.values()), settings.reconcile_objects)
+        may_be_asked = objects_to_reconcile(
+            tuple(run.objects.values()), settings.reconcile_objects, positions.objects.keys()
+        )
     carried = carried_by(run.session, run.topics)
     topics = []
     for topic in run.topics:

@@ -3,7 +3,7 @@
     {"bookmarks": {"delete_events": {"version": 1, "org_id": "00D5g000004AbcDEAS",
       "topics": {"/data/ChangeEvents": {"replay_id": "0000000000076f5b0000",
         "replay_id_at": "2026-01-03T10:00:00.000000Z", "drained_at": "2026-01-03T10:00:05.000000Z",
-        "org_id": "00D5g000004AbcDEAS", "instance": "https://example.my.salesforce.com"}},
+        "org_id": "00D5g000004AbcDEAS", "instance": "USA502"}},
       "objects": {"Account": "2026-01-03T10:00:00.000000Z"},
       "pending": ["Account 2026-01-03T09:58:00.000000Z"]}}}
 
@@ -44,10 +44,10 @@ class TopicPosition(msgspec.Struct, frozen=True):
     Attributes:
         replay_id: Of the last event that was written, or of a keepalive after it; None before the first.
         replay_id_at: When Salesforce stamped that event, or its time at the keepalive.
-        drained_at: Every event up to this instant was written; known from a keepalive, and from change events, which
-            come in the order of their commits. None when it never was.
+        drained_at: Every event up to this instant was written, or told to be missing; known from a keepalive, and from
+            the stamps of events, which come in order. None when it never was.
         org_id: 18-character id of the org; empty when not known.
-        instance: Address of the org then; empty when not known.
+        instance: Name of the instance that held the org then, such as `USA502`; empty when not known.
     """
 
     replay_id: bytes | None = None

@@ -60,7 +60,7 @@ def price_sentence(objects: int, calls: int, deliveries: Limit | None, *, first:
     )
     return (
         f"{spent}. Topics of the Pub/Sub API would add undeletes, who deleted what left the recycle bin between two "
-        f"runs, and the exact order, within minutes instead of a run later. Each event costs one of the "
-        f"org's event deliveries of 24 hours{allowed}: a channel that is filtered for deletes costs about one a delete. "
-        "docs/pubsub-setup.md tells how."
+        "runs, and the exact order, within minutes instead of a run later. Each event costs one of the "
+        f"org's event deliveries of 24 hours{allowed}: a channel that is filtered for deletes costs about one a "
+        "delete. docs/pubsub-setup.md tells how."
     )

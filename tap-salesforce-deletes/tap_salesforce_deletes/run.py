@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from importlib.metadata import version
@@ -12,13 +13,14 @@ import msgspec
 from microdecisions import timestamps
 from microdecisions.actors import Actors
 from microdecisions.describe import SalesforceMetadata
-from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
+from microdecisions.errors import NOT_FOR_THIS_USER, MicroDecisionError, SalesforceError
 from microdecisions.retries import Clocks
 from microdecisions.running import Deadline, Outcome
 from microdecisions.session import open_session
 from tap_salesforce_deletes.allowance import Allowance
 from tap_salesforce_deletes.position import Positions
 from tap_salesforce_deletes.pubsub.client import PubSubClient
+from tap_salesforce_deletes.reconcile.deciding import CLOCK_SKEW
 from tap_salesforce_deletes.reconcile.reconciler import Reconciler
 from tap_salesforce_deletes.waiting import IdleRule
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from microdecisions.describe import Limit, ObjectSummary
-    from microdecisions.errors import MicroDecisionError
     from microdecisions.login import Token
     from microdecisions.pages import StopFlag
     from microdecisions.session import SalesforceSession
@@ -76,6 +77,7 @@ class Run(Outcome):
         )
         self.ceiling: MicroDecisionError | None = None
         self.stored = Positions()
+        self._time_asked_at: float | None = None
 
     @cached_property
     def session(self) -> SalesforceSession:
@@ -143,6 +145,20 @@ class Run(Outcome):
         """The time by this machine's clock, in canonical text."""
         return timestamps.to_text(self.clocks.now())
 
+    def is_ahead(self, stamp: datetime) -> bool:
+        """Whether an event's stamp is still to come by Salesforce's time, so that a publisher's clock is ahead.
+
+        Where it seems so, that time is asked anew, at most once a minute: this machine may have slept meanwhile.
+        """
+        if stamp <= self.session.server_time() + CLOCK_SKEW:
+            return False
+        now = self.clocks.monotonic()
+        if self._time_asked_at is None or now - self._time_asked_at >= CLOCK_SKEW.total_seconds():
+            self._time_asked_at = now
+            with suppress(MicroDecisionError):
+                self.session.get_bytes("/services/data/")
+        return stamp > self.session.server_time() + CLOCK_SKEW
+
     def connect(self) -> None:
         """Log in, and say where to."""
         name = self._organization.name or "without a name"
@@ -161,9 +177,7 @@ class Run(Outcome):
             MicroDecisionError: A topic or an object could not be read, or a ceiling is reached.
             GapError: A `gap` event was written, and `on_gap` is `fail`.
         """
-        self.end(self.session.usage)
-        if self.ceiling is not None:
-            raise self.ceiling
+        self.end(self.session.usage, self.ceiling)
 
     @cached_property
     def _organization(self) -> _Organization:

@@ -7,10 +7,13 @@ id that is older than the bus keeps events (72 hours) is refused, also when noth
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from tap_salesforce_deletes.reconcile.deciding import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +28,7 @@ class End(StrEnum):
     IDLE = "nothing came any more"
     RUN_START = "it is read up to the start of this run"
     NO_KEEPALIVE = "Salesforce sent neither an event nor a keepalive"
+    AHEAD = "it was read for some minutes, and its events are stamped with a time to come: the next run goes on"
     CEILING = "the run's limit is reached"
     STOPPED = "the run was stopped"
 
@@ -78,19 +82,25 @@ class Watch:
         """Note a response.
 
         A keepalive ends the wait when it comes after silence. One that comes at once, or first of all, ends nothing: it
-        is not documented that the service has looked for events before it sends that one.
+        is not documented that the service has looked for events before it sends that one. An event that is stamped with
+        a time to come, by a publisher whose clock is ahead, says nothing of how far the topic is read.
 
         Args:
             newest: The latest time stamped on its events; None of a keepalive.
         """
         now = self._now()
-        # The id of an old event is as old as the event: on a quiet topic it would age out before the next run.
-        self._needs_id = newest is not None and self._is_old(newest)
+        ahead = newest is not None and newest > self._started + timedelta(seconds=now - self._began) + CLOCK_SKEW
+        if not ahead:
+            # The id of an old event is as old as the event: on a quiet topic it would age out before the next run.
+            self._needs_id = newest is not None and self._is_old(newest)
         if newest is not None or self._silent_since is None:
             self._silent_since = now
         elif now - self._silent_since >= self._rule.idle_seconds:
             self._end = End.IDLE
-        if newest is not None and newest >= self._started:
+        if ahead:
+            if now - self._began >= self._rule.longest_seconds:
+                self._end = End.AHEAD
+        elif newest is not None and newest >= self._started:
             self._end = End.RUN_START
 
     def end(self, is_idle: Callable[[float], bool]) -> End | None:
@@ -101,7 +111,8 @@ class Watch:
         """
         if self._end is None:
             if self._needs_id:
-                if self._now() - self._began >= self._rule.longest_seconds:
+                since = self._began if self._silent_since is None else self._silent_since
+                if self._now() - since >= self._rule.longest_seconds:
                     self._end = End.NO_KEEPALIVE
             elif is_idle(self._rule.idle_seconds):
                 self._end = End.IDLE

@@ -50,6 +50,24 @@ def test_an_event_of_the_runs_start_or_later_ends_it(clock: Clock, seconds: int,
     assert one.end(busy) is end
 
 
+def test_a_stamp_of_a_time_to_come_ends_nothing_and_renews_nothing_until_minutes_have_passed(clock: Clock) -> None:
+    one = watch(clock, STARTED - timedelta(days=2))
+    for _ in range(3):
+        one.heard(STARTED + timedelta(days=1))
+        assert one.end(idle) is None
+        clock.now += 99.0
+    clock.now += 3.0
+    one.heard(STARTED + timedelta(days=1))
+    assert one.end(busy) is End.AHEAD
+
+
+def test_a_stamp_counts_that_the_time_of_the_run_has_reached(clock: Clock) -> None:
+    one = watch(clock)
+    clock.now += 120.0
+    one.heard(STARTED + timedelta(minutes=2))
+    assert one.end(busy) is End.RUN_START
+
+
 @pytest.mark.parametrize("hours", [25, 60])
 def test_an_old_replay_id_is_waited_for_though_the_topic_is_silent_but_300_seconds_at_most(
     clock: Clock, hours: int
@@ -63,6 +81,14 @@ def test_an_old_replay_id_is_waited_for_though_the_topic_is_silent_but_300_secon
 
 def test_a_replay_id_of_today_is_not_waited_for(clock: Clock) -> None:
     assert watch(clock, STARTED - timedelta(hours=23)).end(idle) is End.IDLE
+
+
+def test_events_of_days_ago_are_read_for_as_long_as_they_come(clock: Clock) -> None:
+    one = watch(clock, None)
+    for _ in range(9):
+        one.heard(STARTED - timedelta(hours=48))
+        clock.now += 99.0
+        assert one.end(busy) is None
 
 
 @pytest.mark.parametrize("newest", [None, STARTED - timedelta(hours=1)], ids=["keepalive", "event"])

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from microdecisions.describe import ObjectSummary
 from microdecisions.errors import ConfigurationError
 from tap_salesforce_deletes.position import TopicPosition
-from tap_salesforce_deletes.reconcile.deciding import MARGIN, RETENTION, Decision, Interval, Start, Trouble, decide
+from tap_salesforce_deletes.reconcile.deciding import MARGIN, RETENTION, Decision, Interval, Trouble, decide
 from tap_salesforce_deletes.reconcile.objects import objects_to_reconcile
 from tap_salesforce_deletes.reconcile.windows import SHORTEST, halves, window
 
 NOW = datetime(2026, 3, 2, 8, 0, 30, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+FULL_HOUR = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TOPIC = "/data/ChangeEvents"
 
 
@@ -33,20 +34,18 @@ def decided(position: TopicPosition | None, trouble: Trouble, at: datetime | Non
     assert decision.sentence.endswith(".")
     if decision.gap is not None:
         assert decision.gap.start < decision.gap.end
-        assert decision.exit_code == 4
     return decision
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), HOUR, 71 * HOUR])
 def test_an_expired_id_of_a_topic_that_was_written_within_72_hours_loses_nothing(ago: timedelta) -> None:
     decision = decided(written(ago), Trouble.REPLAY_ID_EXPIRED)
-    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (Start.EARLIEST, None, None, 0)
+    assert (decision.reconcile, decision.gap) == (None, None)
 
 
 @pytest.mark.parametrize("ago", [72 * HOUR, 80 * HOUR, 30 * DAY])
 def test_an_expired_id_past_72_hours_asks_the_log_and_is_a_gap(ago: timedelta) -> None:
     decision = decided(written(ago), Trouble.REPLAY_ID_EXPIRED)
-    assert (decision.start, decision.exit_code) == (Start.EARLIEST, 4)
     assert decision.reconcile == Interval(NOW - ago, NOW)
     assert decision.gap is not None
     assert decision.gap.start == NOW - ago
@@ -74,7 +73,7 @@ def test_the_gap_of_an_overflow_that_nobody_can_be_asked_about_has_one_name() ->
 def test_an_id_that_expired_before_anything_was_written_reads_what_is_kept() -> None:
     for position in (None, written(None)):
         decision = decided(position, Trouble.REPLAY_ID_EXPIRED)
-        assert (decision.start, decision.gap, decision.exit_code) == (Start.EARLIEST, None, 0)
+        assert (decision.reconcile, decision.gap) == (None, None)
 
 
 def test_the_newer_of_the_last_event_and_the_last_drain_counts() -> None:
@@ -83,29 +82,33 @@ def test_the_newer_of_the_last_event_and_the_last_drain_counts() -> None:
     assert decided(written(80 * HOUR, event=90 * HOUR), Trouble.REPLAY_ID_EXPIRED).gap is not None
 
 
-def test_a_position_of_the_future_counts_as_now() -> None:
-    for trouble in Trouble:
-        if trouble is not Trouble.OVERFLOW:
-            decision = decided(written(-DAY), trouble)
-            assert (decision.reconcile, decision.gap) == (None, None)
+@pytest.mark.parametrize("trouble", [one for one in Trouble if one is not Trouble.OVERFLOW])
+def test_an_instant_of_this_hour_counts_as_now_and_a_later_one_for_nothing(trouble: Trouble) -> None:
+    decision = decided(written(-HOUR), trouble)
+    assert (decision.reconcile, decision.gap) == (None, None)
+    decision = decided(written(-2 * HOUR), trouble)
+    assert (decision.reconcile, decision.gap) == (None, None)
+    gap = decided(written(-2 * HOUR, event=80 * HOUR), trouble).gap
+    assert gap is not None
+    assert gap.start == NOW - 80 * HOUR
 
 
 @pytest.mark.parametrize("ago", [HOUR, 80 * HOUR])
 def test_a_migrated_org_is_a_gap_also_within_72_hours(ago: timedelta) -> None:
     decision = decided(written(ago), Trouble.ORG_CHANGED)
-    assert (decision.start, decision.exit_code) == (Start.EARLIEST, 4)
-    assert decision.reconcile == decision.gap == Interval(NOW - ago, NOW)
+    assert decision.reconcile == Interval(NOW - ago, NOW)
+    assert decision.gap == Interval(NOW - ago, FULL_HOUR)
 
 
 def test_a_migrated_org_of_which_nothing_was_written_is_no_gap() -> None:
     decision = decided(None, Trouble.ORG_CHANGED)
-    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (Start.EARLIEST, None, None, 0)
+    assert (decision.reconcile, decision.gap) == (None, None)
 
 
 def test_an_overflow_asks_the_log_around_its_instant() -> None:
     at = NOW - 3 * HOUR
     decision = decided(written(HOUR), Trouble.OVERFLOW, at)
-    assert (decision.start, decision.gap, decision.exit_code) == (Start.CUSTOM, None, 0)
+    assert decision.gap is None
     assert decision.reconcile is not None
     assert decision.reconcile.start == at - HOUR
     assert decision.reconcile.end == NOW
@@ -120,24 +123,10 @@ def test_an_overflow_before_the_log_begins_is_a_gap() -> None:
 
 def test_an_object_that_is_hidden_is_a_gap_until_it_is_visible() -> None:
     decision = decided(written(5 * HOUR), Trouble.NO_PERMISSION)
-    assert (decision.start, decision.exit_code) == (Start.CUSTOM, 4)
-    assert decision.reconcile == decision.gap == Interval(NOW - 5 * HOUR, NOW)
+    assert decision.reconcile == Interval(NOW - 5 * HOUR, NOW)
+    assert decision.gap == Interval(NOW - 5 * HOUR, FULL_HOUR)
     first = decided(None, Trouble.NO_PERMISSION)
-    assert (first.reconcile, first.gap, first.exit_code) == (None, None, 0)
-
-
-@pytest.mark.parametrize("trouble", [Trouble.NO_TOPIC, Trouble.NO_TOPIC_PERMISSION])
-def test_a_topic_that_is_not_there_or_not_open_is_a_setting_to_correct(trouble: Trouble) -> None:
-    decision = decided(written(HOUR), trouble)
-    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (None, None, None, 2)
-    assert "`topics`" in decision.sentence
-
-
-@pytest.mark.parametrize("ago", [HOUR, 80 * HOUR, None])
-def test_the_delivery_limit_keeps_the_position(ago: timedelta | None) -> None:
-    decision = decided(written(ago), Trouble.DELIVERY_LIMIT)
-    assert (decision.start, decision.reconcile, decision.gap, decision.exit_code) == (None, None, None, 3)
-    assert ("may have gone" in decision.sentence) == (ago == 80 * HOUR)
+    assert (first.reconcile, first.gap) == (None, None)
 
 
 @given(
@@ -145,7 +134,7 @@ def test_the_delivery_limit_keeps_the_position(ago: timedelta | None) -> None:
     st.none() | st.timedeltas(timedelta(0), timedelta(days=400)),
     st.none() | st.timedeltas(timedelta(0), timedelta(days=40)),
 )
-def test_a_gap_never_ends_behind_now_and_never_begins_before_what_was_written(
+def test_a_gap_never_ends_behind_this_hour_and_never_begins_before_what_was_written(
     trouble: Trouble, ago: timedelta | None, at: timedelta | None
 ) -> None:
     decision = decide(TOPIC, written(ago), trouble, NOW, at=None if at is None else NOW - at)
@@ -153,7 +142,6 @@ def test_a_gap_never_ends_behind_now_and_never_begins_before_what_was_written(
         if interval is not None:
             assert interval.end <= NOW + HOUR
             assert trouble is Trouble.OVERFLOW or (ago is not None and interval.start == NOW - ago)
-    assert (decision.exit_code == 4) == (decision.gap is not None)
 
 
 # -- windows
@@ -240,6 +228,12 @@ def test_by_default_every_object_with_a_tracked_history_and_a_log_is_asked() -> 
 )
 def test_patterns_choose_among_all_objects_with_a_log(patterns: tuple[str, ...], chosen: tuple[str, ...]) -> None:
     assert objects_to_reconcile(OBJECTS, patterns) == chosen
+
+
+def test_a_pattern_that_fits_only_what_was_asked_before_is_told_elsewhere() -> None:
+    assert objects_to_reconcile(OBJECTS, ("Account", "Gone*", "Gone__c"), {"Gone__c", "Account"}) == ("Account",)
+    with pytest.raises(ConfigurationError, match=r"'Odd'.*no delete log"):
+        objects_to_reconcile(OBJECTS, ("Odd",), {"Odd"})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tap_salesforce_deletes.channels import carried_by, hidden_objects
 from tap_salesforce_deletes.explore.findings import Exploration, ObjectFinding, TopicFinding
 from tap_salesforce_deletes.planning import make_plan
 from tap_salesforce_deletes.position import Positions
+from tap_salesforce_deletes.prices import deliveries_of
 from tap_salesforce_deletes.topics import TopicKind, bind_fields, price_warning
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def explore(tap: TapSalesforceDeletes) -> Exploration:
         topics = tuple(look_at(run, topic, carried[topic.name]) for topic in run.topics)
         overhead = 3 + any(topic.kind is TopicKind.CHANNEL for topic in run.topics)  # login user, organization, objects
         objects = _objects(run, carried)
-        deliveries = run.metadata.limits().daily_delivered_platform_events
+        deliveries = deliveries_of(run)
         each_run = sum(one.asked == "each run" for one in objects)
         usage = run.session.usage
         return Exploration(

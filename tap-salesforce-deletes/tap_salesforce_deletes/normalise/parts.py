@@ -38,15 +38,15 @@ MIDNIGHT: Final = "T00:00:00.000000Z"
 
 
 class Dirty(msgspec.Struct, frozen=True):
-    """Deletes of an object that a topic did not name.
+    """Deletes that a topic told of without naming the records.
 
     Attributes:
-        sobject: API name.
+        sobject: API name of their object; None where that was not said either.
         at: When they happened, as far as the event says.
         why: For an operator: the rest of a sentence that begins with the topic.
     """
 
-    sobject: str
+    sobject: str | None
     at: datetime
     why: str
 

@@ -1,7 +1,8 @@
 """Custom platform events become decisions, by the mapping of their fields.
 
-An event that does not say which record was deleted is written all the same, without a record, and its object is asked:
-a mistake in a trigger must neither stop a topic for ever nor go unseen.
+An event that does not say which record was deleted is written all the same, without a record, and its object is asked;
+where it does not name that either, a gap tells of it. A mistake in a trigger must neither stop a topic for ever nor go
+unseen.
 """
 
 from __future__ import annotations
@@ -102,12 +103,10 @@ class PlatformEvents:
             self._version,
         )
         dirty = []
-        if record_id is None and sobject is not None:
-            dirty.append(
-                Dirty(
-                    sobject, timestamps.from_epoch_ms(created), f"told of a delete of {sobject} without the record's id"
-                )
-            )
+        if record_id is None:
+            what = "" if sobject is None else f" of {sobject}"
+            why = f"told of a delete{what} without the record's id"
+            dirty.append(Dirty(sobject, timestamps.from_epoch_ms(created), why))
         return Normalised(created, [decision], dirty)
 
     @staticmethod

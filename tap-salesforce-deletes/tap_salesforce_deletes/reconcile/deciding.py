@@ -5,15 +5,16 @@
 | replay id expired or corrupted | written up to less than 72 h ago | EARLIEST | no | no |
 | the same | older | EARLIEST | from then on to now | to the hour in which what is kept begins |
 | the same | never written anything | EARLIEST | no | no |
-| org migrated, sandbox refreshed | any | EARLIEST | from then on to now | the whole interval |
+| org migrated, sandbox refreshed | any | EARLIEST | from then on to now | up to this hour |
 | overflow of one transaction | any | goes on | around the transaction | no |
-| an object of a channel is hidden | any | goes on | once it is visible, from then on | from then on to now |
-| no permission on the topic, no such topic | any | no | no | no |
-| delivery limit | any | no; events wait | no | no; what ages out meanwhile is told when the topic is read again |
+| an object of a channel is hidden | any | goes on | once it is visible, from then on | up to this hour |
+
+A topic that may not be read, or whose deliveries are used up, keeps its position and is told by `pubsub.errors`; what
+ages out meanwhile is told when it is read again.
 
 Source: Pub/Sub API guide, "Event Message Durability" and "Handle Errors"; Change Data Capture guide, "Overflow Events"
 and "Required Permissions"; REST API Developer Guide, "sObject Get Deleted". Events are kept for 72 hours; that they go
-to the minute is not promised, so a quarter of an hour is taken off. Such a gap ends with an hour, so that a run that is
+to the minute is not promised, so a quarter of an hour is taken off. A gap ends with an hour, so that a run that is
 killed behind it and runs again gives it the same name.
 """
 
@@ -30,16 +31,20 @@ from microdecisions import timestamps
 if TYPE_CHECKING:
     from tap_salesforce_deletes.position import TopicPosition
 
-__all__ = ["Decision", "Interval", "Start", "Trouble", "ceil_hour", "decide"]
+__all__ = ["Decision", "Interval", "Trouble", "ceil_hour", "decide", "floor_hour", "is_of_past", "oldest_kept"]
 
 RETENTION: Final = timedelta(hours=72)
 """How long events stay on the bus."""
 MARGIN: Final = timedelta(minutes=15)
+CLOCK_SKEW: Final = timedelta(minutes=1)
+"""How far ahead of Salesforce's time, as it is known here, a stamp may be and still be believed."""
 DELETE_LOG: Final = timedelta(days=15)
 """How far back getDeleted goes at most."""
 AROUND_OVERFLOW: Final = timedelta(hours=1)
 """A transaction's rows are stamped when they are written, its events when it ends."""
-_BEHIND_OVERFLOW: Final = timedelta(minutes=1)
+BEHIND_OVERFLOW: Final = timedelta(minutes=1)
+"""An event is stamped no finer than to the second."""
+_AN_HOUR: Final = timedelta(hours=1)
 
 
 class Trouble(StrEnum):
@@ -53,17 +58,6 @@ class Trouble(StrEnum):
     """GAP_OVERFLOW, or another event that names no records: at the instant `at`."""
     NO_PERMISSION = "no_permission"
     """On an object of a channel: its events are left out without a word."""
-    NO_TOPIC_PERMISSION = "no_topic_permission"
-    NO_TOPIC = "no_topic"
-    DELIVERY_LIMIT = "delivery_limit"
-
-
-class Start(StrEnum):
-    """From where to subscribe."""
-
-    EARLIEST = "earliest"
-    LATEST = "latest"
-    CUSTOM = "custom"
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -77,26 +71,40 @@ class Decision(msgspec.Struct, frozen=True):
     """What to do.
 
     Attributes:
-        start: Subscribe from there; None: leave the topic for this run.
         reconcile: Ask the delete log for the topic's objects over this interval, after the topic is drained.
         gap: What even that cannot bring: to be written as a `gap`.
         unasked: What is missing where the delete log is not asked: to be written as a `gap` then.
-        exit_code: How the run ends because of it, whatever else it does: 0, 2, 3, or 4.
         sentence: For an operator.
     """
 
-    start: Start | None
     reconcile: Interval | None
     gap: Interval | None
-    exit_code: int
     sentence: str
     unasked: Interval | None = None
 
 
+def floor_hour(instant: datetime) -> datetime:
+    """The full hour before, or the instant itself when it is one."""
+    return instant.replace(minute=0, second=0, microsecond=0)
+
+
 def ceil_hour(instant: datetime) -> datetime:
     """The next full hour, or the instant itself when it is one."""
-    floor = instant.replace(minute=0, second=0, microsecond=0)
-    return floor if floor == instant else floor + timedelta(hours=1)
+    floor = floor_hour(instant)
+    return floor if floor == instant else floor + _AN_HOUR
+
+
+def oldest_kept(now: datetime) -> datetime:
+    """The hour from which on the bus keeps what was published."""
+    return ceil_hour(now - RETENTION + MARGIN)
+
+
+def is_of_past(instant: datetime, now: datetime) -> bool:
+    """Whether a stored instant can be true: what was read, or told to be missing, ends with this hour at the latest.
+
+    Publishers of platform events stamp them by their own clocks, and states are edited by hand.
+    """
+    return instant <= now + _AN_HOUR + CLOCK_SKEW
 
 
 def decide(
@@ -118,52 +126,34 @@ def decide(
         return _moved(topic, written_to, now)
     if trouble is Trouble.OVERFLOW:
         return _overflow(topic, at or now, now)
-    if trouble is Trouble.NO_PERMISSION:
-        return _hidden(topic, written_to, now)
-    if trouble is Trouble.DELIVERY_LIMIT:
-        return _limit(topic, written_to, now)
-    missing = "does not exist" if trouble is Trouble.NO_TOPIC else "is not open to the login user"
-    return Decision(
-        None,
-        None,
-        None,
-        2,
-        f"{topic} {missing}: correct the setting `topics`, or grant the permission; its position is kept, and events "
-        "wait for 72 hours.",
-    )
+    return _hidden(topic, written_to, now)
 
 
 def _written_to(position: TopicPosition | None, now: datetime) -> datetime | None:
     """The instant up to which every event of a topic was written; None when none was."""
     known = () if position is None else (position.drained_at, position.replay_id_at)
-    return max((min(instant, now) for instant in known if instant is not None), default=None)
+    credible = [instant for instant in known if instant is not None and is_of_past(instant, now)]
+    return min(max(credible), now) if credible else None
 
 
 def _expired(topic: str, written_to: datetime | None, now: datetime) -> Decision:
     if written_to is None:
         return Decision(
-            Start.EARLIEST,
             None,
             None,
-            0,
             f"{topic}: the stored replay id is not known any more; all that is kept is read.",
         )
-    oldest = now - RETENTION + MARGIN
-    if written_to >= oldest:
+    if written_to >= now - RETENTION + MARGIN:
         return Decision(
-            Start.EARLIEST,
             None,
             None,
-            0,
             f"{topic}: the stored replay id has expired on a quiet topic; the topic was written up to "
             f"{timestamps.to_text(written_to)}, so reading all that is kept loses nothing.",
         )
-    end = ceil_hour(oldest)
+    end = oldest_kept(now)
     return Decision(
-        Start.EARLIEST,
         Interval(written_to, now),
         Interval(written_to, end),
-        4,
         f"{topic}: events from {timestamps.to_text(written_to)} to {timestamps.to_text(end)} may have gone from the "
         "bus, which keeps them for 72 hours: the delete log is asked for the deletes among them; undeletes, and who "
         "deleted, are in a `gap` event. Run at least once a day.",
@@ -172,34 +162,28 @@ def _expired(topic: str, written_to: datetime | None, now: datetime) -> Decision
 
 def _moved(topic: str, written_to: datetime | None, now: datetime) -> Decision:
     if written_to is None or written_to >= now:
-        return Decision(Start.EARLIEST, None, None, 0, f"{topic}: the org has moved; all that is kept is read.")
+        return Decision(None, None, f"{topic}: the org has moved; all that is kept is read.")
     return Decision(
-        Start.EARLIEST,
         Interval(written_to, now),
-        Interval(written_to, now),
-        4,
+        Interval(written_to, ceil_hour(now)),
         f"{topic}: the org has moved since {timestamps.to_text(written_to)}, and events that were kept before may be "
         "gone: the delete log is asked, and a `gap` event is written.",
     )
 
 
 def _overflow(topic: str, at: datetime, now: datetime) -> Decision:
-    around = Interval(at - AROUND_OVERFLOW, at + _BEHIND_OVERFLOW)
+    around = Interval(at - AROUND_OVERFLOW, at + BEHIND_OVERFLOW)
     if at < now - DELETE_LOG:
         return Decision(
-            Start.CUSTOM,
             None,
             around,
-            4,
             f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events, and the delete log goes "
             "back 15 days only: a `gap` event is written.",
             around,
         )
     return Decision(
-        Start.CUSTOM,
         Interval(at - AROUND_OVERFLOW, max(at + AROUND_OVERFLOW, now)),
         None,
-        0,
         f"{topic}: a transaction at {timestamps.to_text(at)} had more changes than events: the delete log is asked for "
         "its deletes.",
         around,
@@ -209,34 +193,15 @@ def _overflow(topic: str, at: datetime, now: datetime) -> Decision:
 def _hidden(topic: str, written_to: datetime | None, now: datetime) -> Decision:
     if written_to is None or written_to >= now:
         return Decision(
-            Start.CUSTOM,
             None,
             None,
-            0,
             f"{topic} is hidden from the login user, so its deletes are left out of the channel without a word: grant "
             "View All Records on it.",
         )
     return Decision(
-        Start.CUSTOM,
         Interval(written_to, now),
-        Interval(written_to, now),
-        4,
+        Interval(written_to, ceil_hour(now)),
         f"{topic} is hidden from the login user since some time after {timestamps.to_text(written_to)}: its deletes "
         "are left out of the channel without a word. Grant View All Records on it; a `gap` event is written, and the "
         "delete log is asked as soon as the object is visible.",
-    )
-
-
-def _limit(topic: str, written_to: datetime | None, now: datetime) -> Decision:
-    said = f"{topic}: the org's event deliveries of 24 hours are used up"
-    oldest = now - RETENTION + MARGIN
-    if written_to is not None and written_to < oldest:
-        said += f", and what was published before {timestamps.to_text(oldest)} may have gone from the bus meanwhile"
-    return Decision(
-        None,
-        None,
-        None,
-        3,
-        f"{said}; the position is kept and events wait for 72 hours: run again in some hours, narrow the channel with "
-        "a filter, or buy deliveries.",
     )

@@ -89,7 +89,9 @@ class Reconciler:
         for page in query_pages(self._session, statement, row_type):
             yield from page
 
-    def reconcile(self, sobject: str, since: datetime | None) -> Iterator[Reconciled]:
+    def reconcile(
+        self, sobject: str, since: datetime | None, owed_since: datetime | None = None
+    ) -> Iterator[Reconciled]:
         """Find the deletes of an object up to now, oldest first.
 
         One API call to the delete log, more where it holds too many ids for one answer. If it names any, the recycle
@@ -98,6 +100,7 @@ class Reconciler:
         Args:
             sobject: API name.
             since: Up to where its log was read; None: as far back as there is.
+            owed_since: Since when nothing may be missing without a gap, where that is not `since`.
 
         Raises:
             SalesforceError, UnreachableError: the object cannot be asked.
@@ -106,12 +109,13 @@ class Reconciler:
         if asked is None:
             return
         wanted = asked.start if since is None else since
+        owed = since if owed_since is None else owed_since
         reached: datetime | None = None
         for answer in self._delete_log.read(sobject, asked, overlapping=since is not None):
             if reached is None:
                 begin = max(answer.earliest, answer.asked.start)
-                if since is not None and begin > since:
-                    yield from self._uncovered(sobject, Interval(since, begin), _PURGED)
+                if owed is not None and begin > owed:
+                    yield from self._uncovered(sobject, Interval(owed, begin), _PURGED)
             reached = min(answer.covered, answer.asked.end)
             if answer.rows is None:
                 yield from self._uncovered(sobject, answer.asked, _TOO_MANY)
