@@ -67,7 +67,8 @@ class Listening:
         self._drains: dict[str, Drain] = {}
         self._begun_anew: set[str] = set()
         self._tallies = {name: _Tally() for name in self._plans}
-        self._to_enrich: list[MicroDecisionEvent] = []
+        self._to_enrich: dict[str, dict[str, str]] = {}  # instants (canonical text) by record, by object
+        self._enrichable = _MOST_ENRICHED
         self._not_enriched = 0
         self._stopping = False
         self._prefixes = {
@@ -106,38 +107,33 @@ class Listening:
     def enriched(self) -> Iterator[Page]:
         """Pages of what the recycle bin still tells of records whose deletion was just read."""
         run, pending = self._run, self._kept.positions.pending
-        events = [event for event in self._to_enrich if event.record_type not in pending]
-        self._to_enrich = []
-        if not events:
+        wanted = {name: records for name, records in sorted(self._to_enrich.items()) if name not in pending}
+        self._to_enrich = {}
+        if not wanted:
             return
         before, found = run.session.usage.calls, 0
-        by_object: dict[str | None, list[MicroDecisionEvent]] = {}
-        for event in events:
-            by_object.setdefault(event.record_type, []).append(event)
-        for sobject, deleted in sorted(by_object.items(), key=lambda item: item[0] or ""):
+        for sobject, records in wanted.items():
             try:
-                known = run.reconciler.enrich(deleted)
+                for known in run.reconciler.enrich(sobject, list(records)):
+                    found += len(known)
+                    yield from pages_of(run, known)
             except SalesforceError as error:
                 error.args = (f"Recycle bin of {sobject}: {error}",)
                 run.failed(error)
-                self._ask_later(sobject, deleted)
-            else:
-                found += len(known)
-                yield from pages_of(run, known)
+                self._ask_later(sobject, timestamps.parse(min(records.values())))
         run.log.info(
             "The recycle bin still held %s of %s deleted records; %s API calls%s.",
             f"{found:,}",
-            f"{len(events):,}",
+            f"{sum(map(len, wanted.values())):,}",
             run.session.usage.calls - before,
             f"; {self._not_enriched:,} more were not looked up" if self._not_enriched else "",
         )
 
-    def _ask_later(self, sobject: str | None, deleted: list[MicroDecisionEvent]) -> None:
+    def _ask_later(self, sobject: str, since: datetime) -> None:
         """Let the delete log be asked of an object whose deleted rows were refused: it looks into the bin again."""
         run, kept = self._run, self._kept
-        summary = run.objects.get(sobject or "")
-        if sobject and summary is not None and summary.replicateable and run.settings.reconcile != "never":
-            since = min(timestamps.parse(event.timestamp_recorded) for event in deleted)
+        summary = run.objects.get(sobject)
+        if summary is not None and summary.replicateable and run.settings.reconcile != "never":
             kept.become(kept.positions.with_pending(sobject, since))
 
     def close(self) -> None:
@@ -244,12 +240,17 @@ class Listening:
         if self._run.settings.enrich == "never":
             return
         for event in events:
-            if event.event_type != "record_delete" or event.record_id is None or "owner_id" in event.context.metadata:
+            sobject, record_id = event.record_type, event.record_id
+            if event.event_type != "record_delete" or not record_id or "owner_id" in event.context.metadata:
                 continue
-            if event.record_type in self._asked:  # the delete log's turn looks into the bin too
+            if not sobject or sobject in self._asked:  # the delete log's turn looks into the bin too
                 continue
-            if len(self._to_enrich) < _MOST_ENRICHED:
-                self._to_enrich.append(event)
+            records = self._to_enrich.setdefault(sobject, {})
+            if record_id in records:
+                continue
+            if self._enrichable:
+                records[record_id] = event.timestamp_recorded
+                self._enrichable -= 1
             else:
                 self._not_enriched += 1
 

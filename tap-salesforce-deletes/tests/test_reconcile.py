@@ -294,11 +294,10 @@ def test_enrich_finds_what_is_still_in_the_bin_at_most_400_ids_a_call(world: Wor
     accounts = world.accounts(500)
     world.act("delete", ids=accounts)
     world.later(2 * MINUTE)
-    found, _, _ = read(world.make(enrich=False).reconcile("Account", NOW - HOUR))
     world.act("empty_bin", ids=accounts[:100])
-    world.reconciler.enrich(found[:1])  # describes
+    list(world.reconciler.enrich("Account", accounts[:1]))  # describes
     before = world.session.usage.calls
-    seen = world.reconciler.enrich([*found, *found])
+    seen = [event for page in world.reconciler.enrich("Account", accounts) for event in page]
     assert {event.record_id for event in seen} <= set(accounts)
     assert len({event.event_id for event in seen}) == len(seen)
     assert {event.record_id for event in seen} >= set(accounts[100:])
@@ -310,9 +309,10 @@ def test_an_event_of_the_bin_is_the_same_however_many_are_asked_for(world: World
     accounts = world.accounts(50)
     world.act("delete", ids=accounts)
     world.later(2 * MINUTE)
-    found, _, _ = read(world.make(enrich=False).reconcile("Account", NOW - HOUR))
-    together = {event.event_id: event.digest() for event in world.reconciler.enrich(found)}
-    (alone,) = world.reconciler.enrich(found[:1])
+    together = {
+        event.event_id: event.digest() for page in world.reconciler.enrich("Account", accounts) for event in page
+    }
+    ((alone,),) = world.reconciler.enrich("Account", accounts[:1])
     assert together[alone.event_id] == alone.digest()
 
 

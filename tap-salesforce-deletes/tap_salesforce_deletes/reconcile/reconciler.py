@@ -134,25 +134,21 @@ class Reconciler:
                 timestamps.to_text(wanted),
             )
 
-    def enrich(self, events: Sequence[MicroDecisionEvent]) -> list[MicroDecisionEvent]:
-        """Look up in the recycle bin who deleted and owned the records of delete events, and their last values.
+    def enrich(self, sobject: str, record_ids: Sequence[str]) -> Iterator[list[MicroDecisionEvent]]:
+        """Look up in the recycle bin who deleted and owned deleted records of an object, and their last values.
 
-        Returns:
-            Further sightings, of those records that are still there. The events themselves stay as they were written:
-            read again after the bin was emptied, they would overwrite what was known.
+        Args:
+            sobject: API name.
+            record_ids: Each once.
+
+        Yields:
+            Pages of further sightings, of those records that are still there. Events that tell of the same deletions
+            stay as they were written: read again after the bin was emptied, they would overwrite what was known.
 
         Raises:
             SalesforceError, UnreachableError: the bin cannot be asked.
         """
-        records: dict[str, dict[str, None]] = {}
-        for event in events:
-            if event.event_type == "record_delete" and event.record_type and event.record_id:
-                records.setdefault(event.record_type, {})[event.record_id] = None
-        found: list[MicroDecisionEvent] = []
-        for sobject, ids in sorted(records.items()):
-            for page in self._in_bin(sobject, list(ids)):
-                found += page
-        return found
+        yield from self._in_bin(sobject, record_ids)
 
     def _of_log(self, sobject: str, answer: LogAnswer, start: str, end: str) -> Iterator[Reconciled]:
         """The rows of an answer from `start` to `end` (canonical text), and what the bin knows of them."""
