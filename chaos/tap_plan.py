@@ -40,6 +40,7 @@ _NEW: dict[str, Json] = {
     "Opportunity": {"Name": "New {n}", "StageName": "Prospecting", "CloseDate": "2026-06-30", "Amount": 5_000},
     "Task": {"Subject": "New {n}", "Status": "Not Started", "Priority": "Normal"},
 }
+_OVERWRITTEN = "FROM (?:Task|Event|ProcessInstance(?:Step|Workitem)?|ApprovalSubmission|ApprovalWorkItem) WHERE"
 _REQUESTS = ("", "queryAll|/query/|composite|jobs/query", "queryAll|composite", "jobs/query", "FROM .*History")
 
 
@@ -169,6 +170,13 @@ def _short_page(chance: Random) -> Fault:
     return Fault("short_page", {**size, "drop": [trap]})
 
 
+def _short_page_overwritten(chance: Random) -> Fault:
+    """The same of an object whose rows change and vanish, so that fewer may be right; most orgs hold few of them."""
+    trap = {"pattern": "SELECT (?!COUNT).*" + _OVERWRITTEN, "mode": "shorten", "skip": chance.choice([0, 0, 0, 1, 2]),
+            "after_rows": int(chance.triangular(0, 12, 0))}  # fmt: skip
+    return Fault("short_page_overwritten", {"drop": [trap]})
+
+
 def _some_rows(chance: Random) -> int:
     return int(chance.triangular(0, 60, 0))
 
@@ -245,7 +253,7 @@ _FAULTS = (
 _REST_FAULTS = (
     traps("query_timeout", "query_timeout", pattern=one_of("WHERE", "History WHERE", "queryAll", "ORDER BY"),
            times=one_of(1, 2, 5)),
-    _small_pages, _small_pages, _short_page, _short_page,
+    _small_pages, _small_pages, _short_page, _short_page, _short_page_overwritten, _short_page_overwritten,
 )  # fmt: skip
 _BULK_FAULTS = (
     _job, _job, _small_sets,

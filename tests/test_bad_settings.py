@@ -65,6 +65,8 @@ DATES: list[Case] = [
     ({"start_date": "2026-01-01T00:00:00"}, ("start_date", "offset")),
     ({"end_date": "31.01.2026"}, ("end_date",)),
     ({"start_date": "2026-01-02", "end_date": "2026-01-01"}, ("end_date",)),
+    ({"start_date": "9999-12-31T12:00:00Z"}, ("start_date", "1700", "4000")),
+    ({"end_date": "1000-01-01"}, ("end_date", "1700", "4000")),
 ]
 ADDRESSES: list[Case] = [
     ({"login_url": "http://login.example.com"}, ("login_url", "https")),

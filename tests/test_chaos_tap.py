@@ -88,10 +88,10 @@ def test_plans_hold_every_fault_and_end_within_the_days_that_are_verified() -> N
     decided = [step for story in stories for step in story.steps if isinstance(step, Decide)]
     kinds = {fault.kind for run in runs for fault in run.faults} | {hide.kind for one in decided for hide in one.hides}
     assert kinds == {
-        "http_503", "http_429", "http_500", "reset", "truncation", "short_page", "expired_session", "expired_locator",
-        "query_timeout", "bulk_job_failed", "bulk_job_aborted", "permission_lost", "field_lost", "quota_ended",
-        "own_quota_ceiling", "time_ceiling", "decisions_midway", "late_within_overlap", "out_of_order_within_overlap",
-        "late_two_days", "out_of_order_two_days",
+        "http_503", "http_429", "http_500", "reset", "truncation", "short_page", "short_page_overwritten",
+        "expired_session", "expired_locator", "query_timeout", "bulk_job_failed", "bulk_job_aborted",
+        "permission_lost", "field_lost", "quota_ended", "own_quota_ceiling", "time_ceiling", "decisions_midway",
+        "late_within_overlap", "out_of_order_within_overlap", "late_two_days", "out_of_order_two_days",
     }  # fmt: skip
     assert {run.clock_off_seconds for run in runs} == {0, 3_600, -3_600}
     assert 0.2 < sum(run.kill is not None for run in runs) / len(runs) < 0.5

@@ -347,5 +347,5 @@ def test_a_count_that_ends_in_the_middle_is_one_sentence_and_no_success(serve: S
     server.control(drop=[{"pattern": "COUNT", "mode": "shorten", "times": None}])
     run = run_here(config_for(server.url, empty_org), "case_history")
     assert run.code == 1
-    assert "is not what the API promises" in run.log
+    assert "is not of the documented form" in run.log
     assert "Internal error" not in run.log

@@ -1,9 +1,10 @@
-"""What an error answer of Salesforce means: try again, log in again, or which exception of ours. Pure."""
+"""What an answer of Salesforce means: a value, try again, log in again, or which exception of ours. Pure."""
 
 from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,7 +18,10 @@ from microdecisions.errors import (
     SalesforceError,
 )
 
-__all__ = ["Problem", "Verdict", "answer_error", "judge", "read_problem", "where"]
+if TYPE_CHECKING:
+    from microdecisions.transport import Response
+
+__all__ = ["Problem", "Verdict", "answer_error", "decoded", "judge", "read_problem", "where"]
 
 _EXPIRED_SESSION = frozenset({"INVALID_SESSION_ID", "InvalidSessionId", "INVALID_AUTH_HEADER"})
 _PASSING_CODES = frozenset({"SERVER_UNAVAILABLE", "ServerUnavailable", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION"})
@@ -87,6 +91,26 @@ def read_problem(body: bytes) -> Problem:
     code = first.error_code or first.exception_code or first.error
     message = first.message or first.exception_message or first.error_description
     return Problem(code if _CODE.fullmatch(code) else "", message)
+
+
+def decoded(response: Response, kind: Any) -> Any:
+    """The value of a good answer.
+
+    Args:
+        response: with a JSON body.
+        kind: the type of the value.
+
+    Raises:
+        SalesforceError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        path = urlsplit(response.url).path
+    raise SalesforceError(
+        f"The answer of {path} is not what the API promises: a proxy or a wrong address may have answered.",
+        status=response.status_code,
+    )
 
 
 def judge(status: int, problem: Problem) -> Verdict:

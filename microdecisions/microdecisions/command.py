@@ -13,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
+from singer_sdk import mapper
 from singer_sdk.exceptions import MappingError
 
 from microdecisions import redaction
@@ -32,6 +33,7 @@ __all__ = ["Writer", "on_signal", "run_plugin"]
 
 _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_MOST_ERRORS = 9  # of a chain of errors
 _PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
 
 
@@ -49,6 +51,7 @@ def run_plugin(
     try:
         command = plugin.cli  # sets up logging, whose handlers the redaction goes on
         redaction.install()
+        logging.getLogger(mapper.__name__).setLevel(logging.INFO)  # at DEBUG it logs what filters make of each record
         arguments, name = sys.argv[1:], None
         if commands and arguments and arguments[0] in commands:
             command, name = commands[arguments[0]](), f"{plugin.name} {arguments[0]}"
@@ -64,7 +67,7 @@ def run_plugin(
         sentence, code = "Interrupted before anything was read: run again.", _EXIT_ERROR
     except Exception as error:  # noqa: BLE001  # the last line of defence against a traceback
         sentence, code = _unexpected(error)
-        logger.debug("%s", redact("".join(traceback.format_exception(error))))
+        logger.debug("%s", redact(_places(error)))
     else:
         sys.exit(code or 0)
     logger.error("%s", redact(sentence))
@@ -83,12 +86,35 @@ def _unexpected(error: Exception) -> tuple[str, int]:
         return str(error), _EXIT_CONFIGURATION
     if (full := _full_disk(error)) is not None:
         return full, _EXIT_ERROR
-    if isinstance(error, MappingError):  # names streams and expressions of the config, never a value
-        return f"A stream map cannot be used: {error}", _EXIT_CONFIGURATION
+    if (told := _stream_map(error)) is not None:
+        return told, _EXIT_CONFIGURATION
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.name}, line {frame.lineno}"
     sentence = f"Internal error: {type(error).__name__} in {place}. State is kept; please report it with a DEBUG log."
     return sentence, _EXIT_ERROR
+
+
+def _stream_map(error: Exception) -> str | None:
+    """What to say of a stream map that cannot be used, or fails on a record; None where it is none."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == mapper.__file__ and {"expr", "record", "self"} <= frame.f_locals.keys():
+            expression, stream = str(frame.f_locals["expr"]), frame.f_locals["self"].stream_alias
+            return (
+                f"A stream map of stream `{stream}` cannot be used: its expression `{expression[:200]}` fails on "
+                f"a record with {type(error).__name__}. Change it in `stream_maps` so that it takes every value."
+            )
+    # It names streams and expressions of the config, never a value.
+    return f"A stream map cannot be used: {error}" if isinstance(error, MappingError) else None
+
+
+def _places(error: BaseException) -> str:
+    """Where an error and those behind it came up. Their own words are left out: they may hold the value of a field."""
+    parts: list[str] = []
+    one: BaseException | None = error
+    while one is not None and len(parts) < _MOST_ERRORS:
+        parts.append(f"{type(one).__name__}, last call last:\n{''.join(traceback.format_tb(one.__traceback__))}")
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return "which came of ".join(parts)
 
 
 def _full_disk(error: Exception) -> str | None:

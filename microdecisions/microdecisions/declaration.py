@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
@@ -31,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     reserved: ClassVar[Mapping[str, str]] = {}
     """Names that are no settings yet, each with the rest of a sentence that begins "Setting `name` "."""
+    paths: ClassVar[frozenset[str]] = frozenset()
+    """Names of the settings that `load` expands `~` in, so that whoever uses them sees one and the same path."""
 
     def check_files(self) -> None:
         """Read what the settings point to, so that a wrong path is said at the start of a run."""
@@ -70,7 +73,9 @@ def load(settings_type: type[SettingsT], config: Mapping[str, object], *, also_k
     values: dict[str, object] = {}
     for name, value in given.items():
         if name in fields:
-            values[fields[name].name] = _convert(fields[name], value)
+            converted = _convert(fields[name], value)
+            is_path = name in settings_type.paths and isinstance(converted, str)
+            values[fields[name].name] = _expanded(str(converted)) if is_path else converted
         elif name not in others:
             raise ConfigurationError(_unknown(name, settings_type.reserved, {*fields, *others}))
     for field in fields.values():
@@ -147,6 +152,13 @@ def _convert(field: msgspec.structs.FieldInfo, value: object) -> object:
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeEncodeError):
         sentence = f"Setting `{field.encode_name}` must be {_expected(schema)}."
     raise ConfigurationError(sentence)  # outside the handler: msgspec's message may hold the value
+
+
+def _expanded(path: str) -> str:
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:  # nobody's home: the path is refused as it is
+        return path
 
 
 def _expected(schema: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@
       UnreachableError                exit 1   the host did not answer in time, after all tries
       SalesforceError                 exit 1   Salesforce answered with an error code
         QueryTimeoutError                      ask for less: the reader halves the window
+          SlowAnswerError                      the same, by `read_timeout_seconds` rather than by Salesforce
         LocatorExpiredError                    the cursor is gone: read the window again
       IncompleteReadError             exit 1   rows read and rows counted differ, after all tries
       InterruptedRunError             exit 1   SIGINT or SIGTERM; state is valid, run again
@@ -16,7 +17,7 @@
       GapError                        exit 4   a `gap` event was written; the next run is green
 
 Every message is one sentence or two for a person: what is wrong, where, what to do. It never holds a secret or the
-value of a customer's field. Exit code 0 means complete (DESIGN, "Never lose, never double", rule 5).
+value of a customer's field. Exit code 0 means complete.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "QueryTimeoutError",
     "QuotaCeilingError",
     "SalesforceError",
+    "SlowAnswerError",
     "TimeCeilingError",
     "UnreachableError",
 ]
@@ -92,6 +94,10 @@ class SalesforceError(MicroDecisionError):
 
 class QueryTimeoutError(SalesforceError):
     """QUERY_TIMEOUT: the statement asks for too much at once."""
+
+
+class SlowAnswerError(QueryTimeoutError):
+    """A query was not answered within `read_timeout_seconds`, when asked again neither."""
 
 
 class LocatorExpiredError(SalesforceError):

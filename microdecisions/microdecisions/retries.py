@@ -22,6 +22,7 @@ __all__ = ["Clocks", "Patience", "RetryPolicy", "StopFlag", "TryAgainError", "pa
 logger = logging.getLogger(__name__)
 
 _PAUSE_STEP = 0.25  # seconds; how soon a pause notices the stop flag
+_SLOW_TRIES = 2
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class TryAgainError(Exception):
         met: the host has answered before in this run.
         final: do not try again: a second arrival would do harm.
         unknown: the request may have done its work all the same.
+        slow: the request was sent, and no answer came in time.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class TryAgainError(Exception):
         met: bool = True,
         final: bool = False,
         unknown: bool = False,
+        slow: bool = False,
     ) -> None:
         super().__init__(str(error))
         self.error = error
@@ -113,6 +116,7 @@ class TryAgainError(Exception):
         self.met = met
         self.final = final
         self.unknown = unknown
+        self.slow = slow
 
 
 class Patience:
@@ -123,20 +127,27 @@ class Patience:
         self._clocks = clocks
         self._stop = stop
 
-    def persist(self, attempt: Callable[[], T], place: str, on_retry: Callable[[], None]) -> T:
+    def persist(
+        self,
+        attempt: Callable[[], T],
+        place: str,
+        on_retry: Callable[[], None],
+        slow: MicroDecisionError | None = None,
+    ) -> T:
         """Call `attempt` until it returns.
 
         Args:
             attempt: raises `TryAgainError` for what may pass; any other exception is final.
             place: what is tried, for the log.
             on_retry: called before each further try.
+            slow: what to raise when a second try was not answered in time: it is better asked in another way.
 
         Raises:
             MicroDecisionError: the `error` of the last `TryAgainError`.
             SalesforceError: the server asks to wait longer than a run waits.
             InterruptedRunError: the stop flag is set.
         """
-        started, tries = self._clocks.monotonic(), 0
+        started, tries, unanswered = self._clocks.monotonic(), 0, 0
         while True:
             self.check_stop()
             failure: TryAgainError
@@ -145,10 +156,18 @@ class Patience:
             except TryAgainError as caught:
                 failure = caught
             tries += 1
+            if failure.slow:
+                unanswered += 1
+                if slow is not None and unanswered == _SLOW_TRIES:
+                    raise slow
             delay = self._next_delay(failure, tries, started)
             logger.warning("%s Trying %s again in %.1f s (try %d).", failure.error, place, delay, tries + 1)
             self._pause(delay)
             on_retry()
+
+    def unstopped(self, tries: int) -> Patience:
+        """The same with no more than so many tries, and not ended by the stop flag: for what has to be put away."""
+        return Patience(msgspec.structs.replace(self._policy, tries=tries), self._clocks, None)
 
     def check_stop(self) -> None:
         """Raise `InterruptedRunError` when the run should end."""

@@ -101,14 +101,25 @@ class Outcome:
         self._log.warning("%s", sentence)
         self.gaps.append(sentence)
 
-    def end(self, usage: Usage) -> None:
+    def tell_gaps(self, error: MicroDecisionError) -> MicroDecisionError:
+        """Let the sentence of an error name the gaps too: the next run is green, so none would say it again.
+
+        Args:
+            error: What ends the run, by its own exit code.
+        """
+        if self.gaps and self._on_gap == "fail" and not isinstance(error, GapError):
+            error.args = (f"{error} Besides, no later run says this again: {self._gaps()}",)
+        return error
+
+    def end(self, usage: Usage, ceiling: MicroDecisionError | None = None) -> None:
         """End the run after its last stream: one line and one metric of what it cost, then its errors.
 
         Args:
             usage: What the session spent.
+            ceiling: What stopped the run before everything was read; None when nothing did.
 
         Raises:
-            MicroDecisionError: a part could not be read.
+            MicroDecisionError: a part could not be read, or the run was stopped; the sentence names the gaps too.
             GapError: a `gap` event was written, and `on_gap` is `fail`.
         """
         spent = spending(Usage(), usage, self._now() - self._began)
@@ -116,9 +127,16 @@ class Outcome:
         metrics.log(metrics.get_metrics_logger(), job_point(spent, failed=bool(self.failures)))
         if self.failures:
             others = self._part.rpartition(" ")[2]
-            raise type(self.failures[0])(
+            failure = type(self.failures[0])(
                 f"{len(self.failures)} of the {self._part} could not be read; the other {others} are complete. "
                 f"First: {self.failures[0]}"
             )
+            raise self.tell_gaps(failure)
+        if ceiling is not None:
+            raise self.tell_gaps(ceiling)
         if self.gaps and self._on_gap == "fail":
-            raise GapError(f"{self.gaps[0]} Everything else is complete, and the next run goes on from there.")
+            raise GapError(f"{self._gaps()} Everything else is complete, and the next run goes on from there.")
+
+    def _gaps(self) -> str:
+        more = f" ({len(self.gaps) - 1:,} more are among the warnings.)" if len(self.gaps) > 1 else ""
+        return f"{self.gaps[0]}{more}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, overload
 from urllib.parse import urlsplit
 
 import msgspec
 
-from microdecisions.answers import Verdict, answer_error, judge, read_problem, where
-from microdecisions.errors import LoginError, SalesforceError, UnreachableError
+from microdecisions.answers import Verdict, answer_error, decoded, judge, read_problem, where
+from microdecisions.errors import LoginError, SalesforceError, SlowAnswerError, UnreachableError
 from microdecisions.limits import LimitInfo, Usage, calls_left, check_ceilings, parse_limit_info
 from microdecisions.login import LoginAnswer, LoginRequest, Token, passing_problem
 from microdecisions.logins import login_of
@@ -38,7 +38,10 @@ __all__ = ["Clocks", "Response", "RetryPolicy", "SalesforceSession", "StopFlag",
 
 CLIENT_NAME = "salesforce-microdecisions"
 _MOST_RENEWALS = 3  # for one request; more means that this resource takes no token at all
+_FREEING_TRIES = 2
 _OWN_HEADERS = frozenset({"authorization", "x-prettyprint"})
+
+Purpose = Literal["query", "free"]
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ def open_session(
     client_name: str = CLIENT_NAME,
     policy: RetryPolicy | None = None,
     clocks: Clocks | None = None,
+    most_at_once: int | None = None,
 ) -> SalesforceSession:
     """Make a session that logs in at its first use.
 
@@ -59,6 +63,7 @@ def open_session(
         client_name: shown in Salesforce's logs (`Sforce-Call-Options`, `User-Agent`).
         policy: how often and how long to try again.
         clocks: time, sleep and chance.
+        most_at_once: requests that may wait for Salesforce at the same time.
 
     Raises:
         ConfigurationError: the private key cannot be read or used.
@@ -73,6 +78,7 @@ def open_session(
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
             user_agent=client_name,
+            most_at_once=most_at_once,
         ),
         patience=patience,
         clocks=clocks,
@@ -102,6 +108,7 @@ class SalesforceSession:
         self._login = log_in
         self._transport = transport
         self._patience = patience
+        self._freeing = patience.unstopped(_FREEING_TRIES)
         self._clocks = clocks
         self._headers = {"Accept": "application/json", "Sforce-Call-Options": f"client={client_name}"}
         self._tokens = TokenKeeper(self._log_in, renewable=settings.auth_flow != "access_token")
@@ -197,6 +204,18 @@ class SalesforceSession:
         """
         return self.request("GET", target, params=params, headers=headers)
 
+    def query(self, target: str, statement: str) -> Response:
+        """GET the first answer to a SOQL statement.
+
+        Raises:
+            SlowAnswerError: `read_timeout_seconds` ended before Salesforce answered, twice.
+        """
+        return self.request("GET", target, params={"q": statement}, purpose="query")
+
+    def free(self, method: str, target: str, payload: object = None) -> None:
+        """Put away what the org keeps for this run: also when the run is told to stop, or has reached a ceiling."""
+        self.request(method, target, json=payload, purpose="free")
+
     def download(self, target: str, into: IO[bytes], headers: Mapping[str, str] | None = None) -> None:
         """GET; the body goes into a file, whole and from its beginning on, also when it took several tries.
 
@@ -213,7 +232,7 @@ class SalesforceSession:
     def get_json(self, target: str, params: Mapping[str, str] | None = None, *, kind: type[T]) -> T: ...
     def get_json(self, target: str, params: Mapping[str, str] | None = None, *, kind: Any = Any) -> Any:
         """GET, and decode the answer into `kind`."""
-        return _decode(self.request("GET", target, params=params), kind)
+        return decoded(self.request("GET", target, params=params), kind)
 
     @overload
     def post_json(self, target: str, payload: object, *, repeatable: bool = True) -> Any: ...
@@ -228,7 +247,7 @@ class SalesforceSession:
             kind: the type of the answer.
             repeatable: False when a second arrival would do harm: it is not sent again once it may have arrived.
         """
-        return _decode(self.request("POST", target, json=payload, repeatable=repeatable), kind)
+        return decoded(self.request("POST", target, json=payload, repeatable=repeatable), kind)
 
     def request(
         self,
@@ -241,16 +260,21 @@ class SalesforceSession:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = True,
         into: IO[bytes] | None = None,
+        purpose: Purpose | None = None,
     ) -> Response:
         """Any request, with token, retries and accounting; the signature that simple-salesforce needs of a session.
 
-        An `Authorization` header given here is replaced by the session's own.
+        An `Authorization` header given here is replaced by the session's own. What `purpose` changes is said at
+        `query` and `free`.
         """
         asked = {name: value for name, value in (headers or {}).items() if name.lower() not in _OWN_HEADERS}
         if json is not None:
             data = msgspec.json.encode(json)
             asked["Content-Type"] = "application/json; charset=UTF-8"
         place = where(method, url)
+        patience = self._freeing if purpose == "free" else self._patience
+        seconds = self._settings.read_timeout_seconds
+        slow = SlowAnswerError(f"Salesforce did not answer {place} within `read_timeout_seconds` ({seconds}), twice.")
 
         def attempt() -> Response:
             for _ in range(1 + _MOST_RENEWALS):
@@ -263,23 +287,23 @@ class SalesforceSession:
                     headers={**self._headers, **asked},
                     authorization=f"Bearer {lease.token.access_token}",
                 )
-                response = self._call(request, place, repeatable=repeatable, into=into)
+                if purpose != "free":
+                    check_ceilings(self._usage, self._settings.quota_percent_total, self._settings.quota_percent_run)
+                response = self._call(request, place, patience, repeatable=repeatable, into=into)
                 if response is not None:
                     lease.accepted = True
                     return response
                 self._tokens.renew(lease)
             raise LoginError(f"Salesforce takes no session for {place}, not even a new one: check the permissions.")
 
-        return self._patience.persist(attempt, place, self._count_retry)
+        return patience.persist(attempt, place, self._count_retry, slow if purpose == "query" else None)
 
     def _call(
-        self, request: Request, place: str, *, repeatable: bool, into: IO[bytes] | None = None
+        self, request: Request, place: str, patience: Patience, *, repeatable: bool, into: IO[bytes] | None
     ) -> Response | None:
         """One API call; None when the session has expired."""
-        settings = self._settings
-        check_ceilings(self._usage, settings.quota_percent_total, settings.quota_percent_run)
         self._count(calls=1)
-        response = self._send(request, repeatable=repeatable, into=into)
+        response = self._send(request, patience, repeatable=repeatable, into=into)
         self._count(limits=parse_limit_info(response.headers.get("Sforce-Limit-Info")))
         if response.status_code < 300:
             if (said := parse_http_date(response.headers.get("Date"))) is not None:
@@ -295,14 +319,20 @@ class SalesforceSession:
         raise error
 
     def _send(
-        self, request: Request, *, repeatable: bool = True, login: bool = False, into: IO[bytes] | None = None
+        self,
+        request: Request,
+        patience: Patience,
+        *,
+        repeatable: bool = True,
+        login: bool = False,
+        into: IO[bytes] | None = None,
     ) -> Response:
         """Send; a missing answer becomes a `TryAgainError`."""
-        self._patience.check_stop()
+        patience.check_stop()
         address = urlsplit(request.url)
         fault: TransportFault
         try:
-            response = self._transport.send(request, into)
+            response = self._transport.send(request, into, patience.check_stop)
         except TransportFault as caught:
             fault = caught
         else:
@@ -315,7 +345,7 @@ class SalesforceSession:
         error = UnreachableError(
             f"The Salesforce host {address.hostname} {fault.reason}: check {setting}the network and the proxy."
         )
-        raise TryAgainError(error, met=met, final=fault.sent and not repeatable, unknown=fault.sent)
+        raise TryAgainError(error, met=met, final=fault.sent and not repeatable, unknown=fault.sent, slow=fault.slow)
 
     def _log_in(self) -> Token:
         token = self._patience.persist(lambda: self._login(self._login_exchange), "the login", self._count_retry)
@@ -327,7 +357,7 @@ class SalesforceSession:
         authorization = headers.pop("Authorization", None)
         data = asked.form if asked.xml is None else asked.xml
         request = Request(method=asked.method, url=asked.url, data=data, headers=headers, authorization=authorization)
-        response = self._send(request, login=True)
+        response = self._send(request, self._patience, login=True)
         answer = LoginAnswer(response.status_code, response.body)
         error = passing_problem(asked, answer)
         if error is not None:
@@ -362,14 +392,3 @@ class SalesforceSession:
                 bytes_received=was.bytes_received + received,
                 limits=limits or was.limits,
             )
-
-
-def _decode(response: Response, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(response.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        path = urlsplit(response.url).path
-    raise SalesforceError(
-        f"The answer of {path} is not what the API promises: a proxy or a wrong address may have answered.",
-        status=response.status_code,
-    )

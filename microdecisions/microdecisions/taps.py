@@ -14,7 +14,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.tap_base import CliTestOptionValue
 
 from microdecisions import command, event
-from microdecisions.errors import ConfigurationError
+from microdecisions.errors import ConfigurationError, MicroDecisionError
 from microdecisions.pages import PageWriter, StopFlag
 from microdecisions.plugin import TypedPlugin
 from microdecisions.settings import RunSettings
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import click
+
+    from microdecisions.running import Outcome
 
 __all__ = ["KEY_PROPERTIES", "REPLICATION_KEY", "MicroDecisionTap"]
 
@@ -57,6 +59,11 @@ class MicroDecisionTap(TypedPlugin[SettingsT], Tap, Generic[SettingsT]):
         if state is not None:
             self.check_state(state)
         super().__init__(state=state, **arguments)
+
+    @property
+    @abstractmethod
+    def run(self) -> Outcome:
+        """What its streams share, and how it ends."""
 
     @classmethod
     @abstractmethod
@@ -134,7 +141,11 @@ class MicroDecisionTap(TypedPlugin[SettingsT], Tap, Generic[SettingsT]):
             catalog=None if catalog is None else _catalog(json.load(catalog)),
             parse_env_config=config is not None and config.parse_env,
         )
-        tap.sync_all()
+        try:
+            tap.sync_all()
+        except MicroDecisionError as error:
+            tap.run.tell_gaps(error)
+            raise
         tap.finish()
 
     @classmethod

@@ -7,6 +7,7 @@ import socket
 import ssl
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
+from threading import BoundedSemaphore
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,13 +23,14 @@ from microdecisions.settings import is_loopback
 from microdecisions.temporary import no_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from requests.structures import CaseInsensitiveDict
 
 __all__ = ["Request", "Response", "Transport", "TransportFault"]
 
 _PART_BYTES = 256 * 1024  # of a body that goes into a file
+_LOOK_UP_SECONDS = 0.25  # how soon who waits for a turn notices that the run should end
 _POOL_SIZE = 10  # connections kept open: the largest useful `max_concurrent_requests`
 
 
@@ -89,12 +91,14 @@ class TransportFault(Exception):  # noqa: N818 - a fault is tried again; what en
     Attributes:
         reason: the rest of a sentence that begins with the host.
         sent: the request may have reached the server.
+        slow: it was sent, and no answer came in time.
     """
 
-    def __init__(self, reason: str, *, sent: bool) -> None:
+    def __init__(self, reason: str, *, sent: bool, slow: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+        self.slow = slow
 
 
 class Transport:
@@ -108,9 +112,18 @@ class Transport:
         connect_timeout: seconds to wait for a connection.
         read_timeout: seconds to wait for the next bytes.
         user_agent: the `User-Agent` header.
+        most_at_once: requests that may be on their way at the same time; None for as many as there are threads.
     """
 
-    def __init__(self, *, ca_bundle: str | None, connect_timeout: float, read_timeout: float, user_agent: str) -> None:
+    def __init__(
+        self,
+        *,
+        ca_bundle: str | None,
+        connect_timeout: float,
+        read_timeout: float,
+        user_agent: str,
+        most_at_once: int | None = None,
+    ) -> None:
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE, max_retries=0)
         self._session.mount("https://", adapter)
@@ -120,18 +133,22 @@ class Transport:
         self._verify = ca_bundle
         self._timeout = (connect_timeout, read_timeout)
         self._options: dict[str, dict[str, Any]] = {}
+        self._turns = None if most_at_once is None else BoundedSemaphore(most_at_once)
 
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
 
-    def send(self, request: Request, into: IO[bytes] | None = None) -> Response:
+    def send(
+        self, request: Request, into: IO[bytes] | None = None, check: Callable[[], None] = lambda: None
+    ) -> Response:
         """Send a request and read the whole answer, whatever its status.
 
         Args:
             request: what to send.
             into: a file that takes the body of a good answer in place of the `Response`, from its beginning on and a
                 part at a time: for bodies that are too large for memory.
+            check: called while others have their turn; what it raises ends the wait.
 
         Raises:
             TransportFault: there was no whole answer.
@@ -150,17 +167,33 @@ class Transport:
         )
         failure: Exception
         try:
-            options = self._options_for(request.url)
-            answer = self._session.send(prepared, timeout=self._timeout, allow_redirects=False, **options)
-            try:
-                body = _body(answer.raw, into if answer.status_code < 300 else None)
-                size = answer.raw.tell()
-            finally:
-                answer.close()
-            return Response(answer.status_code, answer.headers, body, request.url, size)
+            with self._turn(check):
+                return self._exchange(request.url, prepared, into)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = self._explain(error, urlsplit(request.url).hostname or "")
         raise failure  # outside the handler: the library's message holds the query, and would travel as context
+
+    @contextmanager
+    def _turn(self, check: Callable[[], None]) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        while not self._turns.acquire(timeout=_LOOK_UP_SECONDS):
+            check()
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _exchange(self, url: str, prepared: requests.PreparedRequest, into: IO[bytes] | None) -> Response:
+        options = self._options_for(url)
+        answer = self._session.send(prepared, timeout=self._timeout, allow_redirects=False, **options)
+        try:
+            body = _body(answer.raw, into if answer.status_code < 300 else None)
+            size = answer.raw.tell()
+        finally:
+            answer.close()
+        return Response(answer.status_code, answer.headers, body, url, size)
 
     def _options_for(self, url: str) -> dict[str, Any]:
         """What the environment says of a host: looked up once, as it takes a fifth of the time of a request."""
@@ -188,7 +221,7 @@ class Transport:
             )
         for kinds, reason, sent in _REASONS:
             if any(isinstance(cause, kinds) for cause in causes):
-                return TransportFault(reason, sent=sent)
+                return TransportFault(reason, sent=sent, slow=reason == _SLOW)
         return TransportFault("broke off the connection", sent=True)
 
 
@@ -216,6 +249,7 @@ def _disk() -> Iterator[None]:
         raise no_room(error.strerror) from None
 
 
+_SLOW = "does not answer in time"
 # In this order: urllib3 counts a refused connection among the connection timeouts.
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
     ((requests.exceptions.ProxyError, urllib3.exceptions.ProxyError), "is behind a proxy that does not connect", False),
@@ -227,7 +261,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
         "takes no connection in time",
         False,
     ),
-    ((requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), "does not answer in time", True),
+    ((requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), _SLOW, True),
     ((ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError), "does not speak TLS there", True),
     ((urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError), "sent a damaged answer", True),
     ((urllib3.exceptions.IncompleteRead,), "broke off its answer", True),

@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from microdecisions.errors import CertificateError, LoginError, MicroDecisionError, UnreachableError
+from microdecisions.errors import CertificateError, ConfigurationError, LoginError, MicroDecisionError, UnreachableError
 from microdecisions.redaction import RedactingFilter
 from microdecisions.retries import Clocks
 from microdecisions.session import open_session
-from microdecisions.settings import LoginSettings
+from microdecisions.settings import LoginSettings, load
 from microdecisions.transport import Request, Transport, TransportFault
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def test_an_untrusted_certificate_is_said_at_once_and_names_the_setting(tls_org:
 
 def test_a_ca_bundle_makes_the_certificate_trusted(tls_org: Any, connect: Any, certificate: Path) -> None:
     assert connect(ca_bundle=str(certificate)).get_json("limits") == {"ok": True}
+
+
+def test_a_ca_bundle_in_ones_home_is_one_path_for_the_check_and_for_the_connection(
+    tls_org: Any, pem: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(certificate.parent))
+    given = {"login_url": tls_org.url, "client_id": "x", "username": "user@example.invalid", "private_key": pem}
+    with pytest.raises(ConfigurationError, match="`ca_bundle`"):
+        load(LoginSettings, {**given, "ca_bundle": "~/none.pem"})
+    with open_session(load(LoginSettings, {**given, "ca_bundle": f"~/{certificate.name}"})) as session:
+        assert session.get_json("limits") == {"ok": True}
 
 
 def test_the_ca_bundle_setting_goes_before_the_environment(

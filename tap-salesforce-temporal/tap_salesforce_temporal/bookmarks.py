@@ -4,12 +4,14 @@
      "version": 2, "org_id": "00D5g000004AbcDEAS",
      "written_to": "2026-01-03T10:00:00.000000Z", "written": ["0175e00000abcdeAAA 9f86d081884c7d65"],
      "counted_from": "2025-12-27T00:00:00.000000Z", "counted": ["2026-01-03 71"],
-     "overlap_from": "2026-01-03T09:45:00.000000Z", "overlap": ["2026-01-03 2"], "verified": "2026-01-03"}
+     "overlap_from": "2026-01-03T09:45:00.000000Z", "overlap": ["2026-01-03 2"], "verified": "2026-01-03",
+     "sobject": "CaseHistory", "parts": ["Case.Status"], "widening": [], "widened_to": null}
 
 `written` holds, for the newest events behind the bookmark, the end of the event id and the digest of the content. What
 is not in it is written again with the same id, so it may be cut short, edited or left out. `counted` and what follows
 are the daily verification's: how many rows of each day were read. All of them are of the instant `written_to`: who
-moves `replication_key_value` by hand wants to read again, so they count for nothing then.
+moves `replication_key_value` by hand wants to read again, so they count for nothing then. `sobject` and what follows
+say what of the org the bookmark speaks of; bookmarks of earlier versions do not.
 
 Runners merge states key by key and maps entry by entry: so all that grows is a list, which is replaced as it is, and
 each bookmark has all keys. The org's id stands in each bookmark, because bookmarks are also copied one by one.
@@ -32,14 +34,16 @@ if TYPE_CHECKING:
 
     from microdecisions.event import MicroDecisionEvent
 
-__all__ = ["Bookmark", "DayCounts", "Emitted", "adopt", "check_state", "migrate", "others", "streams_of"]
+__all__ = ["Bookmark", "DayCounts", "Emitted", "Scope", "adopt", "check_state", "migrate", "others", "streams_of"]
 
 VERSION: Final = 2
 MOST_EMITTED: Final = 5_000
+_KEPT_AT_ONCE: Final = 4 * MOST_EMITTED
 REPLICATION_KEY: Final = "timestamp_recorded"
+_SCOPE: Final = ("sobject", "parts", "widening", "widened_to")
 _COUNTS: Final = ("counted_from", "counted", "overlap_from", "overlap", "verified")
 _KEYS: Final = frozenset(
-    {"replication_key", "replication_key_value", "version", "org_id", "written_to", "written", *_COUNTS}
+    {"replication_key", "replication_key_value", "version", "org_id", "written_to", "written", *_COUNTS, *_SCOPE}
 )
 _OLDER: Final = frozenset({"emitted"})
 
@@ -62,6 +66,22 @@ class DayCounts(msgspec.Struct, frozen=True):
     verified: str = ""
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """What of the org a bookmark speaks of.
+
+    Attributes:
+        sobject: API name of the object that was read; None where an earlier version wrote the bookmark.
+        parts: What of it: `Case` whole, or fields such as `Case.Status`; None likewise.
+        widening: Parts that are to take the place of `parts`: what these leave out is being read from the beginning.
+        widened_to: Up to when that was read.
+    """
+
+    sobject: str | None = None
+    parts: tuple[str, ...] | None = None
+    widening: tuple[str, ...] = ()
+    widened_to: datetime | None = None
+
+
 class Bookmark(msgspec.Struct, frozen=True):
     """What a stream remembers between runs.
 
@@ -69,11 +89,13 @@ class Bookmark(msgspec.Struct, frozen=True):
         complete_to: Everything recorded before this instant was written; None before the first complete window.
         emitted: End of event id -> digest, of events near that instant.
         counts: Rows read of the last days.
+        scope: What it speaks of.
     """
 
     complete_to: datetime | None
     emitted: dict[str, str]
     counts: DayCounts = DayCounts()
+    scope: Scope = Scope()
 
 
 def read(stream: str, state: Mapping[str, Any]) -> Bookmark:
@@ -96,15 +118,22 @@ def read(stream: str, state: Mapping[str, Any]) -> Bookmark:
         emitted, counts = _emitted_of_version_1(stream, state), DayCounts()
     else:
         emitted, counts = _written(stream, state.get("written")), _counts(stream, state)
+    scope = _scope(stream, state)
     if value is None:
         return Bookmark(None, {})
     complete_to = _instant(stream, "replication_key_value", value)
     if version > 1 and "written_to" in state and _instant(stream, "written_to", state["written_to"]) != complete_to:
-        return Bookmark(complete_to, {})
-    return Bookmark(complete_to, emitted, counts)
+        return Bookmark(complete_to, {}, scope=scope)
+    return Bookmark(complete_to, emitted, counts, scope)
 
 
-def write(complete_to: datetime, emitted: Mapping[str, str], org_id: str | None, counts: DayCounts) -> dict[str, Any]:
+def write(
+    complete_to: datetime,
+    emitted: Mapping[str, str],
+    org_id: str | None,
+    counts: DayCounts,
+    scope: Scope = Scope(),  # noqa: B008  # frozen
+) -> dict[str, Any]:
     """Write the entries of a bookmark: always all of them."""
     return {
         "replication_key": REPLICATION_KEY,
@@ -118,6 +147,10 @@ def write(complete_to: datetime, emitted: Mapping[str, str], org_id: str | None,
         "overlap_from": None if counts.overlap_since is None else timestamps.to_text(counts.overlap_since),
         "overlap": _by_day(counts.overlap),
         "verified": counts.verified,
+        "sobject": scope.sobject,
+        "parts": None if scope.parts is None else list(scope.parts),
+        "widening": list(scope.widening),
+        "widened_to": None if scope.widened_to is None else timestamps.to_text(scope.widened_to),
     }
 
 
@@ -162,6 +195,20 @@ def _counts(stream: str, state: Mapping[str, Any]) -> DayCounts:
     )
 
 
+def _scope(stream: str, state: Mapping[str, Any]) -> Scope:
+    sobject, widened_to = state.get("sobject"), state.get("widened_to")
+    if not isinstance(sobject, str | None):
+        raise _corrupt(stream, "sobject")
+    lists = {}
+    for key in ("parts", "widening"):
+        value = state.get(key)
+        if value is not None and not (isinstance(value, list) and all(isinstance(part, str) for part in value)):
+            raise _corrupt(stream, key)
+        lists[key] = None if value is None else tuple(value)
+    until = None if widened_to is None else _instant(stream, "widened_to", widened_to)
+    return Scope(sobject, lists["parts"], lists["widening"] or (), until)
+
+
 def _pairs(stream: str, key: str, values: object) -> Iterable[tuple[str, str]]:
     if values is None:
         return
@@ -182,7 +229,7 @@ def check_state(state: object) -> dict[str, Any]:
     """
     checked = check_form(state)
     for stream, entry in checked.get("bookmarks", {}).items():
-        if entry.keys() <= _KEYS | _OLDER:  # another tap's entries are carried on as they are
+        if entry.keys() <= _KEYS | _OLDER or _is_ours(entry):  # another tap's entries are carried on as they are
             read(stream, entry)
     return checked
 
@@ -192,8 +239,16 @@ def streams_of(state: Mapping[str, Any]) -> set[str]:
     return {
         stream
         for stream, entry in state.get("bookmarks", {}).items()
-        if "version" in entry and entry.keys() <= _KEYS | _OLDER and entry.get("replication_key_value")
+        if _is_ours(entry) and entry.get("replication_key_value")
     }
+
+
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    """Whether a stream of this tap would go on from an entry, whatever else somebody has written into it."""
+    key = entry.get("replication_key")
+    if key is None:
+        return "replication_key_value" in entry and not entry.keys().isdisjoint({"version", "org_id"})
+    return key == REPLICATION_KEY  # type: ignore[no-any-return]  # of Any
 
 
 def migrate(state: Mapping[str, Any]) -> None:
@@ -205,10 +260,13 @@ def migrate(state: Mapping[str, Any]) -> None:
     for stream in streams_of(state):
         entry = state["bookmarks"][stream]
         bookmark = read(stream, entry)
-        if bookmark.complete_to is not None and (entry["version"] < VERSION or not _OLDER.isdisjoint(entry)):
-            org_id = entry.get("org_id")
-            entry.clear()
-            entry.update(write(bookmark.complete_to, bookmark.emitted, org_id, bookmark.counts))
+        older = entry.get("version", VERSION) < VERSION or not _OLDER.isdisjoint(entry)
+        if bookmark.complete_to is not None and older:
+            entry.update(
+                write(bookmark.complete_to, bookmark.emitted, entry.get("org_id"), bookmark.counts, bookmark.scope)
+            )
+            for key in _OLDER:
+                entry.pop(key, None)
 
 
 def others(state: Mapping[str, Any], org_id: str) -> dict[str, str]:
@@ -265,12 +323,17 @@ class Emitted:
         for event in events:
             if event.timestamp_recorded >= since:
                 self._kept[self._tail(event)] = (event.timestamp_recorded, event.digest())
+        if len(self._kept) > _KEPT_AT_ONCE:  # the lines of a log file are all of one instant
+            self._forget(since)
 
     def near(self, since: str) -> dict[str, str]:
         """Forget what is older than `since`, and all but the newest 5,000; return what is left."""
+        self._forget(since)
+        return {tail: digest for tail, (_, digest) in sorted(self._kept.items())}
+
+    def _forget(self, since: str) -> None:
         recent = [item for item in self._kept.items() if item[1][0] >= since]
         self._kept = dict(heapq.nlargest(MOST_EMITTED, recent, key=lambda item: item[1]))
-        return {tail: digest for tail, (_, digest) in sorted(self._kept.items())}
 
     def _tail(self, event: MicroDecisionEvent) -> str:
         return event.event_id.removeprefix(self._prefix)

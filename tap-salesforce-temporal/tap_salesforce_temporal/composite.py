@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from microdecisions.answers import decoded
 from microdecisions.errors import ConfigurationError, QuotaCeilingError, SalesforceError, UnreachableError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def get_together(session: SalesforceSession, targets: Sequence[str]) -> list[Par
         for number, target in enumerate(targets)
     ]
     try:
-        answer = session.post_json("composite", {"allOrNone": False, "compositeRequest": parts}, kind=_Answer)
+        asked = {"allOrNone": False, "compositeRequest": parts}
+        answer: _Answer = decoded(session.request("POST", "composite", json=asked, purpose="query"), _Answer)
     except (QuotaCeilingError, ConfigurationError, UnreachableError):
         raise
     except SalesforceError as error:

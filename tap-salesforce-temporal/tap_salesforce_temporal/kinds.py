@@ -101,10 +101,6 @@ def _row_by_row(source: Source, org: Org) -> Normaliser:
 
 
 def _of_archive(org: Org, *, second_witness: bool) -> Normaliser:
-    def wanted(row: big_history.ArchiveRow) -> bool:
-        fields = org.narrowing.fields_of(row.parent_type)
-        return fields is None or row.field in fields
-
     def to_events(
         rows: Sequence[big_history.ArchiveRow],
         _: Mapping[str, str],
@@ -112,7 +108,7 @@ def _of_archive(org: Org, *, second_witness: bool) -> Normaliser:
         extraction: Extraction,
     ) -> Iterator[MicroDecisionEvent]:
         return big_history.archived_changes(
-            [row for row in rows if wanted(row)],
+            [row for row in rows if org.narrowing.takes_field(row.parent_type, row.field)],
             org.histories,
             org.field_types,
             actors,

@@ -69,6 +69,7 @@ def streams(config: Mapping[str, object]) -> tuple[str, ...]:
     """
     org = _Tap(config=dict(config), setup_mapper=False).run.org
     with closing(org.session):
+        org.check_names()
         return tuple(source.stream for source in org.sources())
 
 
@@ -99,6 +100,7 @@ class _Tap(TapSalesforceTemporal):
 def _events(tap: TapSalesforceTemporal, name: str) -> Generator[MicroDecisionEvent, None, None]:
     org = tap.run.org
     with closing(org.session):
+        org.check_names()
         source = next(iter(org.sources({name})), None)
         if source is None:
             raise ConfigurationError(
@@ -139,6 +141,11 @@ def _text(name: str, value: Instant) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, datetime):
+        if not isinstance(value, date):
+            raise ConfigurationError(
+                f"The `{name.removesuffix('_date')}` given is no datetime, date or text: write it as "
+                "datetime(2024, 1, 31, tzinfo=UTC) or '2024-01-31'."
+            )
         return value.isoformat()
     if value.tzinfo is None:
         raise ConfigurationError(

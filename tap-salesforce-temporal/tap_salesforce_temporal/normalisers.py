@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ActivityChanges", "FieldChanges", "LogFiles", "Normaliser", "OpportunitySnapshots", "RowByRow", "ToEvents"]
 
+_SECOND: Final = timedelta(seconds=1)
 _PAGE_LINES: Final = 2_000  # of an event log file
 _PAGE_CHARACTERS: Final = 1_000_000
 
@@ -150,8 +152,8 @@ class ActivityChanges(RowByRow):
 
     def _wants(self, row: big_history.ActivityHistoryRow) -> bool:
         parent = self._objects_by_prefix.get(row.activity_id[:3])
-        fields = self._narrowing.fields_of(parent)
-        return self._narrowing.takes("ActivityFieldHistory", parent) and (fields is None or row.field in fields)
+        taken = self._narrowing.takes("ActivityFieldHistory", parent)
+        return taken and self._narrowing.takes_field(parent, row.field)
 
 
 class LogFiles:
@@ -190,7 +192,12 @@ class LogFiles:
             what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         else:
             return
-        raise SalesforceError(f"The event log file {row.id} is not of the documented form: {what}.")
+        written = timestamps.floor_second(timestamps.parse(row.created_date))
+        raise SalesforceError(
+            f"The event log file {row.id} of {written:%FT%TZ} is not of the documented form: {what}. To go on without "
+            f"it, read this stream alone, once with `end_date` {written:%FT%TZ}, and then with `start_date` "
+            f"{written + _SECOND:%FT%TZ} until a run ends with 0."
+        )
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -241,7 +248,8 @@ class OpportunitySnapshots:
         self._primary = primary
         self._already = already
         # An empty name is a file of SQLite's own, gone with the connection, that spills when it outgrows the cache.
-        self._kept = sqlite3.connect("", isolation_level=None)
+        # Whoever uses the library may take its events in other threads, one at a time.
+        self._kept = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._kept.execute("CREATE TABLE last (opportunity TEXT PRIMARY KEY, snapshot BLOB) WITHOUT ROWID")
 
     def events(

@@ -11,7 +11,7 @@ import msgspec
 
 from microdecisions.actors import Actors
 from microdecisions.describe import SalesforceMetadata
-from microdecisions.errors import NOT_FOR_THIS_USER, SalesforceError
+from microdecisions.errors import NOT_FOR_THIS_USER, ConfigurationError, SalesforceError
 from microdecisions.ids import to_18
 from microdecisions.session import open_session
 from microdecisions.temporary import temporary_file
@@ -65,7 +65,7 @@ class Org:
     """
 
     def __init__(self, settings: TapSettings, stop: StopFlag, log: logging.Logger) -> None:
-        self.session = open_session(settings, stop=stop)
+        self.session = open_session(settings, stop=stop, most_at_once=settings.max_concurrent_requests)
         token = self.session.login()
         self.reader = RestReader(self.session, settings.api_version)
         self.bulk = BulkReader(self.session, settings.bulk_page_size, stop, time.sleep, log)
@@ -75,6 +75,7 @@ class Org:
         self._descriptions: dict[str, ObjectDescription] = {}
         self._field_types: dict[str, dict[str, str]] = {}
         self._assumed: list[str] = []
+        self._settings = settings
         self._log = log
         self.org_id = token.org_id
         log.info("Connected to the org %s at %s.", self.org_id, token.instance_url)
@@ -96,6 +97,43 @@ class Org:
             for name, summary in sorted(self._objects.items())
             if summary.associate_entity_type == "History" and summary.associate_parent_entity and name not in _SPECIAL
         }
+
+    @cached_property
+    def misnamed(self) -> sources.Misnamed:
+        """Patterns of `history_objects` and `history_fields` that fit nothing here; each is a warning in the log.
+
+        Fields are looked up in the descriptions of the objects whose fields are narrowed, 25 of them in one API call.
+        """
+        settings = self._settings
+        if not (settings.history_objects or settings.history_fields):
+            return sources.Misnamed()
+        shown = {name for name in ("OpportunityHistory", "ActivityFieldHistory", _ARCHIVE) if name in self._objects}
+        about: list[tuple[str, str | None]] = [
+            (summary.name, summary.associate_parent_entity)
+            for summary in self._objects.values()
+            if summary.associate_entity_type == "History" or summary.name in shown
+        ]
+        if "OpportunityHistory" in shown:
+            about.append(("OpportunityHistory", "Opportunity"))
+        if "ActivityFieldHistory" in shown:
+            about += [(name, name) for name in ("Event", "Task") if name in self._objects]
+        found = sources.misnamed(settings.history_objects, settings.history_fields, about, self._field_names)
+        for sentence in (*found.wrong, *found.doubtful):
+            self._log.warning("%s", sentence)
+        return found
+
+    def check_names(self) -> None:
+        """Refuse names in `history_objects` and `history_fields` that the org does not know.
+
+        Raises:
+            ConfigurationError: there is one.
+        """
+        for sentence in self.misnamed.wrong:
+            raise ConfigurationError(sentence)
+
+    def _field_names(self, sobjects: Collection[str]) -> dict[str, Collection[str]]:
+        self._describe([name for name in sobjects if name not in self._descriptions])
+        return {name: known for name in sobjects if (known := self.field_types(name))}
 
     def field_types(self, sobject: str) -> dict[str, str]:
         """Describe's type of an object's fields, by their names and by what their history calls look-ups."""
@@ -127,6 +165,7 @@ class Org:
             known: Names of streams that were read before. Of these a field history is not described again but assumed
                 to be as all of them are: its first page proves that, or `described` tells what it is.
         """
+        self.misnamed  # noqa: B018  # what it warns of explains what is not found
         streams = self._streams
         asked = [
             summary
@@ -155,7 +194,7 @@ class Org:
         if shown.associate_entity_type == "History":
             return not self._may_be_read(shown)
         source = self._source(shown) if self._may_be_read(shown) else None
-        return source is not None and self.narrowing.applied(source) is None
+        return source is not None and self._narrowed(shown, source) is None
 
     def described(self, assumed: Source) -> Source | None:
         """What an assumed source is by describe; None when it cannot be read as field history.
@@ -178,7 +217,7 @@ class Org:
         self._descriptions.update(describe_together(self.session, names))
 
     def _narrowed(self, summary: ObjectSummary, source: Source | None) -> Source | None:
-        narrowed = None if source is None else self.narrowing.applied(source)
+        narrowed = None if source is None else self.narrowing.applied(source, self.histories)
         return None if narrowed is None else msgspec.structs.replace(narrowed, stream=self._streams[summary.name])
 
     def _may_be_read(self, summary: ObjectSummary) -> bool:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.bookmarks import Bookmark
     from tap_salesforce_temporal.sources import Source
 
-__all__ = ["check_readable", "explained", "left_out", "not_shown", "read_before"]
+__all__ = ["check_readable", "explained", "left_out", "not_shown", "read_before", "renamed"]
 
-_CLOCKS_DIFFER: Final = timedelta(hours=1)
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)  # those of Salesforce's servers: a bookmark is of their time, not ours
 _NOT_THIS_STREAM: Final = frozenset({408, 420, 429})  # like all from 500 on: the next stream would meet it too
 
 
@@ -71,6 +71,14 @@ def read_before(stream: str) -> str:
     return (
         f"Stream `{stream}` was read before, but the org no longer shows its object, or not all of its columns, to the "
         "login user: it is not read, and its bookmark is kept."
+    )
+
+
+def renamed(source: Source, was: str | None) -> str:
+    """What to say of a stream whose bookmark is of another object, whose stream has another name now."""
+    return (
+        f"Stream `{source.stream}` was of {was} before, and is of {source.sobject} now, because their names are alike: "
+        "it is read from the start, and so is the stream that the other object has now. No event is doubled by that."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
@@ -11,10 +11,14 @@ from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from microdecisions.settings import RunSettings
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 __all__ = ["TapSettings"]
 
 _DateTime = {"format": "date-time"}
 _FIELD_PATTERN = re.compile(r"[A-Za-z0-9_*?]+\.(?:\*|[A-Za-z][A-Za-z0-9_]*)")
+_FIRST_YEAR, _LAST_YEAR = "1700", "4000"  # SOQL and SOSL Reference, Date Formats and Date Literals
 _OLDEST_VERSION = 50.0  # the first whose describe has associateEntityType
 
 
@@ -91,7 +95,7 @@ class TapSettings(RunSettings, frozen=True, kw_only=True):
         Meta(
             title="History objects",
             description="Read the field history of these objects only: patterns of API names such as `Case` or "
-            "`Invoice*`, of the object or of its history; all when empty.",
+            "`Invoice*`, of the object or of its history, in whatever letters; all when empty.",
         ),
     ] = ()
     history_fields: Annotated[
@@ -139,13 +143,30 @@ class TapSettings(RunSettings, frozen=True, kw_only=True):
         if start is not None and end is not None and start >= end:
             raise ConfigurationError("Setting `end_date` must be later than `start_date`.")
 
+    @property
+    def begins(self) -> datetime | None:
+        """`start_date`, the second rounded down; nothing before it is read."""
+        text = _instant("start_date", self.start_date)
+        return None if text is None else timestamps.floor_second(timestamps.parse(text))
+
+    @property
+    def ends(self) -> datetime | None:
+        """`end_date`; nothing from it on is read."""
+        text = _instant("end_date", self.end_date)
+        return None if text is None else timestamps.parse(text)
+
 
 def _instant(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return timestamps.canonical(f"{text}T00:00:00Z" if len(text) == 10 else text)
+        instant = timestamps.canonical(f"{text}T00:00:00Z" if len(text) == 10 else text)
     except ValueError:
         raise ConfigurationError(
             f"Setting `{name}` is not a date-time with an offset: write it as 2024-01-31T00:00:00Z or 2024-01-31."
         ) from None
+    if not _FIRST_YEAR <= instant[:4] <= _LAST_YEAR:
+        raise ConfigurationError(
+            f"Setting `{name}` must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}: Salesforce takes no other date."
+        )
+    return instant

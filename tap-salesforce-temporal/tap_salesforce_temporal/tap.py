@@ -115,9 +115,11 @@ class TapSalesforceTemporal(MicroDecisionTap[TapSettings]):
             MicroDecisionError: a selected stream could not be read.
         """
         discovered = {stream.source.stream for stream in self.streams.values() if isinstance(stream, HistoryStream)}
+        for sentence in self.run.org.misnamed.wrong:
+            self.run.failed(ConfigurationError(sentence))
         for missing in sorted((self.selected_by_catalog or set()) - discovered):
             self.run.failed(left_out(missing) if self.run.org.leaves_out(missing) else not_shown(missing))
-        if not self.streams and self.input_catalog is None:
+        if not self.streams and self.input_catalog is None and not self.run.failures:
             self.run.failed(
                 ObjectPermissionError(
                     "The org shows no history object to the login user, so nothing was read. Grant it the permission "

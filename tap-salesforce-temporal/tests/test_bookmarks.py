@@ -15,7 +15,16 @@ from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from microdecisions.event import EventContext, MicroDecisionEvent
 from tap_salesforce_temporal import bookmarks
-from tap_salesforce_temporal.bookmarks import Bookmark, DayCounts, Emitted, adopt, check_state, others, streams_of
+from tap_salesforce_temporal.bookmarks import (
+    Bookmark,
+    DayCounts,
+    Emitted,
+    Scope,
+    adopt,
+    check_state,
+    others,
+    streams_of,
+)
 
 LAW = settings(deadline=None, derandomize=True)
 PREFIX = "00D5g000004AbcDEAS:AccountHistory:"
@@ -24,6 +33,7 @@ ORG, OTHER = "00D5g000004AbcDEAS", "00D900000000001EAA"
 COUNTS = DayCounts(
     BEGIN - timedelta(days=7), {"2026-01-02": 5, "2026-01-03": 71}, BEGIN, {"2026-01-03": 2}, "2026-01-03"
 )
+SCOPE = Scope("CaseHistory", ("Case.Status",), ("Case",), BEGIN - timedelta(days=30))
 VERSION_1 = {
     "replication_key": "timestamp_recorded",
     "replication_key_value": "2026-01-03T10:00:00.000000Z",
@@ -69,21 +79,23 @@ some_events = st.lists(
 tails = st.from_regex(r"[0-9A-Za-z]{18}(:[A-Za-z_]{1,9})?", fullmatch=True)
 some_days = st.dictionaries(st.dates().map(str), st.integers(1, 10**9), max_size=9)
 day_counts = st.builds(DayCounts, st.none() | instants, some_days, st.none() | instants, some_days, st.dates().map(str))
+parts = st.lists(st.sampled_from(["Case", "Case.Status", "Lead.Email"]), max_size=3, unique=True).map(tuple)
+scopes = st.builds(Scope, st.none() | st.just("CaseHistory"), st.none() | parts, parts, st.none() | instants)
 
 
 @LAW
-@given(instants, st.dictionaries(tails, st.text("0123456789abcdef", min_size=16, max_size=16), max_size=5), day_counts)
+@given(instants, st.dictionaries(tails, st.text("0123456789abcdef", min_size=16), max_size=5), day_counts, scopes)
 def test_a_bookmark_reads_back_through_the_state_file(
-    complete_to: datetime, emitted: dict[str, str], counts: DayCounts
+    complete_to: datetime, emitted: dict[str, str], counts: DayCounts, scope: Scope
 ) -> None:
-    state = {"bookmarks": {"x": bookmarks.write(complete_to, emitted, ORG, counts)}}
+    state = {"bookmarks": {"x": bookmarks.write(complete_to, emitted, ORG, counts, scope)}}
     stored = json.loads(json.dumps(state))
     assert check_state(stored) == state
-    assert bookmarks.read("x", stored["bookmarks"]["x"]) == Bookmark(complete_to, emitted, counts)
+    assert bookmarks.read("x", stored["bookmarks"]["x"]) == Bookmark(complete_to, emitted, counts, scope)
 
 
 def test_a_bookmark_holds_text_integers_and_lists_alone_and_always_the_same_keys() -> None:
-    entry = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS)
+    entry = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS, SCOPE)
     assert all(type(value) in {str, int, list} for value in entry.values())
     assert entry["replication_key_value"] == "2026-01-03T10:00:00.000000Z"
     assert entry.keys() == bookmarks.write(BEGIN, {}, ORG, DayCounts()).keys()
@@ -124,14 +136,22 @@ def test_bookmarks_of_another_org_are_found_and_taken_over_without_what_was_read
     theirs = bookmarks.write(BEGIN, {"a": "b"}, OTHER, COUNTS)
     ours = bookmarks.write(BEGIN, {"a": "b"}, ORG, COUNTS)
     alien = {"replication_key_value": "2026-01-03", "replication_key": "x", "org_id": OTHER, "theirs": 1}
-    state = {"bookmarks": {"x": theirs, "y": ours, "z": VERSION_1, "alien": alien, "empty": {}}}
-    assert others(state, ORG) == {"x": OTHER}
-    assert others(state, ORG[:15]) == {"x": OTHER}  # an id may be written with 15 characters
+    noted = {**theirs, "note": "of the old org"}
+    bare = {"replication_key_value": "2026-01-03T10:00:00.000000Z", "org_id": OTHER}
+    unversioned = {key: value for key, value in theirs.items() if key != "version"}
+    state = {
+        "bookmarks": {"x": theirs, "y": ours, "z": VERSION_1, "alien": alien, "empty": {}}
+        | {"noted": noted, "bare": bare, "unversioned": unversioned}
+    }
+    foreign = dict.fromkeys(("bare", "noted", "unversioned", "x"), OTHER)
+    assert others(state, ORG) == foreign
+    assert others(state, ORG[:15]) == foreign  # an id may be written with 15 characters
     adopt(state, ORG)
     assert others(state, ORG) == {}
     assert bookmarks.read("x", state["bookmarks"]["x"]) == Bookmark(BEGIN, {}, DayCounts())
     assert state["bookmarks"]["y"] == ours
     assert state["bookmarks"]["alien"]["org_id"] == OTHER
+    assert state["bookmarks"]["noted"]["note"] == "of the old org"
 
 
 def test_no_bookmark_is_the_beginning() -> None:
@@ -157,6 +177,11 @@ def test_a_bookmark_of_another_form_of_time_is_read() -> None:
         {"counted_from": "yesterday"},
         {"overlap_from": 5},
         {"verified": 5},
+        {"sobject": 5},
+        {"parts": "Case"},
+        {"widening": [5]},
+        {"widened_to": "soon"},
+        {"replication_key": "timestamp_recorded", "note": "mine", "counted": 5},
         {"written_to": "soon", "replication_key_value": "2026-01-03T10:00:00.000000Z"},
         {"version": "1"},
         {"version": None},

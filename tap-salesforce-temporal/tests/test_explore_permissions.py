@@ -44,13 +44,13 @@ class Answers:
             raise SalesforceError(resource, status=status, code="INVALID_TYPE")
         return SimpleNamespace(body=msgspec.json.encode(body))
 
-    def post_json(self, target: str, payload: Any, *, kind: type[Any]) -> Any:
-        assert target == "composite"
-        parts = [(part, *self.answer(unquote(part["url"].partition("q=")[2]))) for part in payload["compositeRequest"]]
+    def request(self, method: str, target: str, *, json: Any, purpose: str) -> SimpleNamespace:
+        assert (method, target, purpose) == ("POST", "composite", "query")
+        parts = [(part, *self.answer(unquote(part["url"].partition("q=")[2]))) for part in json["compositeRequest"]]
         answers = [
             {"referenceId": part["referenceId"], "httpStatusCode": status, "body": body} for part, status, body in parts
         ]
-        return msgspec.json.decode(msgspec.json.encode({"compositeResponse": answers}), type=kind)
+        return SimpleNamespace(body=msgspec.json.encode({"compositeResponse": answers}))
 
 
 def checked(name: str, **rows: Rows) -> Permission:

@@ -44,7 +44,9 @@ def _described(name: str, *fields: str) -> ObjectDescription:
         (("CaseHistory",), True),
         (("Lead", "C*"), True),
         (("*History",), True),
-        (("case",), False),
+        (("case",), True),
+        (("CASEH*",), True),
+        (("Lead",), False),
     ],
 )
 def test_an_objects_history_is_known_by_its_name_or_the_objects(patterns: tuple[str, ...], taken: bool) -> None:
@@ -58,6 +60,7 @@ def test_an_objects_history_is_known_by_its_name_or_the_objects(patterns: tuple[
         (("Case.Status",), " AND Field IN ('Status')"),
         (("Case.Status", "*.Owner", "Lead.Email"), " AND Field IN ('Owner','Status')"),
         (("Case.Status", "Case.*"), ""),
+        (("case.Status",), " AND Field IN ('Status')"),
         (("Lead.Status",), ""),
     ],
 )
@@ -105,7 +108,7 @@ def test_each_source_says_what_may_be_asked_of_it() -> None:
     logins = login_history_source(_described("LoginHistory", "Id"))
     assert (logins.rest_only, logins.keeps_days, logins.cursor, logins.selected) == (False, 180, "LoginTime", False)
     files = event_log_file_source(_described("EventLogFile", "Id"))
-    assert (files.rest_only, files.keeps_days, files.selected) == (True, 30, False)
+    assert (files.rest_only, files.keeps_days, files.may_keep_more, files.selected) == (True, 1, True, False)
     for source in (task_source(_described("Task", "Id")), process_instance_source(_described("ProcessInstance", "Id"))):
         assert (source.mutable, source.cursor, source.selected) == (True, "SystemModstamp", True)
     assert Narrowing(("Case",), ("Case.Status",)).applied(setup) is setup

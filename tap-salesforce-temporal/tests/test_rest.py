@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import pytest
@@ -27,8 +26,8 @@ class Answers:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def get_bytes(self, target: str, params: Any = None) -> Answer:
-        del target, params
+    def query(self, target: str, statement: str) -> Answer:
+        del target, statement
         return Answer(self._body)
 
 

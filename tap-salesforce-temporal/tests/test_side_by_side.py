@@ -141,7 +141,7 @@ def test_what_runs_ahead_is_bounded_in_bytes() -> None:
     assert full.wait(10)  # ahead of the consumer, that has taken one
     assert len(made) <= 1 + 3 + 1  # taken, waiting, in hand
     assert next(ahead).number == 1
-    ahead.close()  # type: ignore[attr-defined]
+    ahead.close()
 
 
 def test_the_next_item_is_made_while_the_consumer_works_on_this_one() -> None:

@@ -45,6 +45,16 @@ def test_objects_whose_names_would_be_the_same_keep_their_own() -> None:
     assert len(set(names.values())) == 3
 
 
+def test_a_name_that_two_objects_fall_back_to_is_not_a_third_ones() -> None:
+    names = stream_names(["FooBar_baz__History", "Foo_BarBaz__History", "FoobarBaz__History", "CaseHistory"])
+    assert names == {
+        "FooBar_baz__History": "foobar_baz__history",
+        "Foo_BarBaz__History": "foo_barbaz__history",
+        "FoobarBaz__History": "foobarbaz__history",
+        "CaseHistory": "case_history",
+    }
+
+
 HISTORY = ("Id", "Field", "OldValue", "NewValue", "DataType")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping  # noqa: TC003  # msgspec evaluates annotations
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -42,6 +41,8 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
     reserved: ClassVar[Mapping[str, str]] = {
         "allow_org_change": "is not known to this version: remove it",
     }
+
+    paths: ClassVar[frozenset[str]] = frozenset({"ca_bundle"})
 
     auth_flow: Annotated[
         Literal["jwt_bearer", "client_credentials", "refresh_token", "username_password", "access_token"],
@@ -167,7 +168,8 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
         str | None,
         Meta(
             title="CA bundle",
-            description="PEM file of certificates to trust instead of the usual ones, for proxies that inspect TLS.",
+            description="PEM file of certificates to trust instead of the usual ones, for proxies that inspect TLS; "
+            "`~` is your home.",
         ),
     ] = None
     quota_percent_total: Annotated[
@@ -188,8 +190,13 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
         Seconds, Meta(title="Connect timeout (s)", description="How long to wait for a connection.")
     ] = 10
     read_timeout_seconds: Annotated[
-        Seconds, Meta(title="Read timeout (s)", description="How long to wait for the next bytes of an answer.")
-    ] = 120
+        Seconds,
+        Meta(
+            title="Read timeout (s)",
+            description="How long to wait for the next bytes of an answer. Salesforce itself gives a query up after "
+            "about 120 s.",
+        ),
+    ] = 180
 
     def __post_init__(self) -> None:
         if self.login_url is not None:
@@ -263,7 +270,7 @@ class LoginSettings(Settings, frozen=True, kw_only=True):
 
 def _check_ca_bundle(path: str) -> None:
     try:
-        ssl.create_default_context(cafile=str(Path(path).expanduser()))
+        ssl.create_default_context(cafile=path)
     except ssl.SSLError:
         reason = "holds no certificates in PEM form"
     except (OSError, ValueError) as error:

@@ -31,7 +31,8 @@ class RunSettings(LoginSettings, frozen=True, kw_only=True):
         Meta(
             title="On gap",
             description="What a run does after it wrote a `gap` event, because Salesforce no longer keeps what was not "
-            "read in time: `fail` ends it once with exit code 4, `warn` with 0.",
+            "read in time: `fail` ends it once with exit code 4, or with another error's and a sentence that names the "
+            "gap too; `warn` with 0.",
         ),
     ] = "fail"
     allow_org_change: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tap_salesforce_temporal.analysis.counting import Tally, once
+from tap_salesforce_temporal.normalise.field_change import is_pseudo_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,7 @@ def tracked_fields(events: Iterable[MicroDecisionEvent]) -> list[TrackedField]:
     for event in once(events):
         if event.event_type in {"field_change", "stage_change"} and event.field_name is not None:
             field = event.field_name
-            if not field[:1].islower() or "__" in field:
+            if not is_pseudo_field(field):
                 groups[event.record_type, field].add(event)
     return [
         TrackedField(

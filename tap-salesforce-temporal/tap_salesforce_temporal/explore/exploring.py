@@ -49,12 +49,13 @@ def explore(tap: TapSalesforceTemporal, *, values: bool = False) -> Exploration:
         MicroDecisionError: The org cannot be reached, or a ceiling is reached.
     """
     org = _connected(tap)
+    org.check_names()
     session = org.session
     sources = sorted(org.sources(), key=lambda source: source.stream)
     discovery = session.usage.calls
     parents = {source.parent for source in sources if source.parent is not None}
     permissions = check_permissions(session, session.user_id, parents)
-    extents = history.extents(session, sources)
+    extents = history.extents(session, sources, tap.settings)
     tracked = history.tracked_fields(session, sources, extents)
     objects = tuple(_object(tap, org, source, extents, tracked) for source in sources)
     samples = _samples(tap, org, sources, extents, values=values)

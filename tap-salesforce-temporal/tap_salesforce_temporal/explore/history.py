@@ -13,6 +13,7 @@ from microdecisions.errors import NOT_FOR_THIS_USER
 from tap_salesforce_temporal.composite import MOST_PARTS, MOST_QUERIES
 from tap_salesforce_temporal.explore.asking import Reply, ask
 from tap_salesforce_temporal.explore.findings import HistoryObject
+from tap_salesforce_temporal.normalise.field_change import is_pseudo_field
 from tap_salesforce_temporal.reading.choice import PAGE_ROWS, REST, Choice
 from tap_salesforce_temporal.windows import Planner
 
@@ -85,17 +86,23 @@ class _Recorded(msgspec.Struct):
     field: str = msgspec.field(name="Field")
 
 
-def extents(session: SalesforceSession, sources: Sequence[Source]) -> dict[str, Extent]:
+def extents(session: SalesforceSession, sources: Sequence[Source], settings: TapSettings) -> dict[str, Extent]:
     """Count the rows of each source and find the first and the last; by stream. A call for five sources.
 
-    Objects that take no aggregates are counted by three statements of their own.
+    Of no more than what a first run reads, from `start_date` on and before `end_date`. Objects that take no aggregates
+    are counted by three statements of their own.
+
+    Args:
+        session: With the org.
+        sources: What is counted.
+        settings: Those of the run.
 
     Raises:
         MicroDecisionError: No statement can be run.
     """
     readable = [source for source in sources if not source.hidden]
     found = _uncountable(session, [source for source in readable if not source.countable])
-    counted = [source for source in readable if source.countable]
+    counted = [_dated(source, settings) for source in readable if source.countable]
     for source, reply in zip(counted, ask(session, [_all_at_once(source) for source in counted]), strict=True):
         for row in reply.rows(_Aggregate):
             found[source.stream] = Extent(rows=row.rows, first=_instant(row.oldest), last=_instant(row.newest))
@@ -105,7 +112,13 @@ def extents(session: SalesforceSession, sources: Sequence[Source]) -> dict[str, 
         refused = next((reply.code for reply in (first, last, count) if reply.error is not None), "")
         rows = None if count.error is not None else count.total
         found[source.stream] = Extent(rows=rows, first=_cursor(first), last=_cursor(last), refused=refused)
-    return _with_rates(session, counted, found)
+    return _with_rates(session, [source for source in readable if source.countable], found)
+
+
+def _dated(source: Source, settings: TapSettings) -> Source:
+    cursor, bounds = soql.identifier(source.cursor), ((">=", settings.begins), ("<", settings.ends))
+    dates = [f"{cursor} {operator} {soql.datetime_literal(instant)}" for operator, instant in bounds if instant]
+    return msgspec.structs.replace(source, conditions=(*dates, *source.conditions))
 
 
 def _uncountable(session: SalesforceSession, sources: Sequence[Source]) -> dict[str, Extent]:
@@ -198,7 +211,7 @@ def tracked_fields(
     ]
     statements = [f"SELECT Field FROM {soql.identifier(one.sobject)} GROUP BY Field" for one in unknown]  # noqa: S608
     for source, reply in zip(unknown, ask(session, statements), strict=True):
-        fields = tuple(sorted({row.field for row in reply.rows(_Recorded) if not _is_pseudo(row.field)}))
+        fields = tuple(sorted({row.field for row in reply.rows(_Recorded) if not is_pseudo_field(row.field)}))
         if fields:
             found[source.stream] = Tracked(fields, "history")
     return found
@@ -223,10 +236,6 @@ def _definitions(parents: Sequence[str]) -> str:
         f"EntityDefinition.QualifiedApiName IN ({names})",
         "IsFieldHistoryTracked = true",
     )
-
-
-def _is_pseudo(field: str) -> bool:
-    return field[:1].islower() and "__" not in field
 
 
 def history_object(source: Source, extent: Extent, tracked: Tracked, calls: int | None) -> HistoryObject:

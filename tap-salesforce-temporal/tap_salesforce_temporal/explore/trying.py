@@ -23,10 +23,12 @@ def try_streams(tap: TapSalesforceTemporal) -> None:
 
     Raises:
         ObjectPermissionError: A stream cannot be read, or there is none.
+        ConfigurationError: A setting names an object or a field that the org does not know.
         MicroDecisionError: The org cannot be reached, or refuses the login.
     """
     org = tap.run.org
     with closing(org.session):
+        org.check_names()
         sources = sorted(org.sources(), key=lambda source: source.stream)
         if not sources:
             raise ObjectPermissionError(

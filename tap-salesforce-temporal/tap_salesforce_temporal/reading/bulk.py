@@ -180,10 +180,10 @@ class BulkReader:
         path = f"jobs/query/{job.id}"
         try:
             try:
-                self._session.request("DELETE", path)
+                self._session.free("DELETE", path)
             except SalesforceError:  # it has not ended
-                self._session.request("PATCH", path, json={"state": "Aborted"})
-                self._session.request("DELETE", path)
+                self._session.free("PATCH", path, {"state": "Aborted"})
+                self._session.free("DELETE", path)
         except MicroDecisionError as error:
             self._log.debug("The Bulk query job %s was not deleted: %s", job.id, error)
 

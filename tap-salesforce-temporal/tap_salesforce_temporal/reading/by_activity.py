@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -49,7 +50,8 @@ class ChangedActivities:
         Raises:
             IncompleteReadError, SalesforceError: from the reader.
         """
-        ids = [row.id for statement in self.asked(window) for row in self._reader.rows(statement, _Id)]
+        rows = (row for statement in self.asked(window) for row in self._reader.rows(statement, _Id))
+        ids = [row.id for row in islice(rows, _MOST_ACTIVITIES + 1)]
         if len(ids) > _MOST_ACTIVITIES:
             return self._source.statements(window)
         source = self._source

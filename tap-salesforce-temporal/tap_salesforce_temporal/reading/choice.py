@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tap_salesforce_temporal.reading.rest import RestReader
     from tap_salesforce_temporal.windows import Planner, Window
 
-__all__ = ["BULK", "BULK_FROM_ROWS", "REST", "ApiType", "Choice", "Size"]
+__all__ = ["BULK", "BULK_FROM_ROWS", "BULK_WHOLE", "REST", "ApiType", "Choice", "Size"]
 
 ApiType = Literal["auto", "rest", "bulk2"]
 
@@ -35,6 +35,8 @@ class Size(NamedTuple):
 REST: Final = Size(19_000, 40_000)
 # A run that ends early reads a job's window again; a job costs about ten calls beside its results.
 BULK: Final = Size(500_000, 1 << 62)
+# Of rows that are normalised together: a window waits in memory until it is whole.
+BULK_WHOLE: Final = Size(20_000, 40_000)
 
 
 class Choice:
@@ -48,6 +50,7 @@ class Choice:
         stream: For the log.
         log: For an operator.
         calls_left: API calls until the run has to end; None when that is not known.
+        bulk_size: How large a window is that Bulk reads.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Choice:
         stream: str,
         log: logging.Logger,
         calls_left: Callable[[], int | None] = lambda: None,
+        bulk_size: Size = BULK,
     ) -> None:
         self.rest = rest
         self._bulk = None if api_type == "rest" else bulk
@@ -66,6 +70,7 @@ class Choice:
         self._stream = stream
         self._log = log
         self._calls_left = calls_left
+        self._bulk_size = bulk_size
         self._by_bulk = False
         self._aim(by_bulk=api_type == "bulk2" and self._bulk is not None)
 
@@ -85,7 +90,7 @@ class Choice:
     def calls_for(self, rows: int) -> int:
         """About how many API calls it takes to read so many rows."""
         if self._by_bulk and self._bulk is not None:
-            return -(-rows // self._bulk.page_rows) + 6 * -(-rows // BULK.target_rows)
+            return -(-rows // self._bulk.page_rows) + 6 * -(-rows // self._bulk_size.target_rows)
         return -(-rows // PAGE_ROWS) + rows // REST.target_rows
 
     def lanes(self, most: int) -> int:
@@ -99,7 +104,7 @@ class Choice:
         left = self._calls_left()
         if left is None:
             return most
-        return max(1, min(most, left // self.calls_for((BULK if self._by_bulk else REST).target_rows)))
+        return max(1, min(most, left // self.calls_for(self._size.target_rows)))
 
     def cut(self, window: Window, rows: int) -> list[Window]:
         """What to read instead of a window of so many rows; itself alone when it may be read as it is.
@@ -115,7 +120,10 @@ class Choice:
         self._aim(by_bulk=False)
         self._log.info("Stream `%s`: read by REST, because Bulk was refused: %s", self._stream, error)
 
+    @property
+    def _size(self) -> Size:
+        return self._bulk_size if self._by_bulk else REST
+
     def _aim(self, *, by_bulk: bool) -> None:
         self._by_bulk = by_bulk
-        size = BULK if by_bulk else REST
-        self._planner.aim(target_rows=size.target_rows, most_rows=size.most_rows)
+        self._planner.aim(target_rows=self._size.target_rows, most_rows=self._size.most_rows)

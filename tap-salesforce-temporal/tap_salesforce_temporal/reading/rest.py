@@ -44,8 +44,8 @@ class _Instant(msgspec.Struct):
     cursor: str
 
 
-class _Count(msgspec.Struct):
-    total: int = msgspec.field(name="totalSize")
+class _NoRow(msgspec.Struct):
+    """A count has no rows."""
 
 
 class RestReader:
@@ -80,7 +80,7 @@ class RestReader:
         """
         body = self._first.pop(statement, None)
         if body is None:
-            body = self._session.get_bytes(self._path, params={"q": statement}).body
+            body = self._session.query(self._path, statement).body
         page = self._decode(body, row_type)
         yield page
         while page.next_url is not None:
@@ -109,7 +109,7 @@ class RestReader:
             SalesforceError: the answer is not of the documented form, or one of the session.
         """
         statement = f"SELECT COUNT() FROM {soql.identifier(sobject)} WHERE {' AND '.join(conditions)}"  # noqa: S608
-        return self._session.get_json(self._path, params={"q": statement}, kind=_Count).total
+        return self._decode(self._session.query(self._path, statement).body, _NoRow).total
 
     def oldest(self, source: Source) -> datetime | None:
         """Find the cursor value of the oldest row; None when there is no row."""

@@ -7,11 +7,12 @@ the rows are; what runs ahead is bounded in lanes and in bytes, and the lane who
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from microdecisions.pages import StopFlag
 
@@ -26,6 +27,9 @@ Lanes that find no room wait, so this is what bounds both memory and how much of
 THREAD_NAME: Final = "lane"
 _AHEAD_IN_TURN: Final = 3  # items of the lane whose turn it is that may wait when others have taken all room
 _LOOK_UP_SECONDS: Final = 0.1  # how soon a stop is noticed
+
+_FAREWELL_SECONDS: Final = 3.0
+"""How long lanes are waited for that are left: what each has to put away, such as a job of Bulk, goes with it."""
 
 _OWN_BYTES: Final = 512  # of an item that does not tell its size
 
@@ -58,6 +62,7 @@ class _Road:
         self.changed = threading.Condition()
         self.lanes: deque[_Lane] = deque()
         self.left = False
+        self._threads: list[threading.Thread] = []
         self._most_bytes = most_bytes
         self._bytes = 0
 
@@ -65,7 +70,18 @@ class _Road:
         """Begin a lane."""
         lane = _Lane()
         self.lanes.append(lane)
-        threading.Thread(target=self._run, args=(lane, items), name=THREAD_NAME, daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(lane, items), name=THREAD_NAME, daemon=True)
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.start()
+
+    def leave(self) -> None:
+        """End the lanes, each after the item it is working on."""
+        with self.changed:
+            self.left = True
+            self.changed.notify_all()
+        until = time.monotonic() + _FAREWELL_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, lane: _Lane, items: Iterator[Any]) -> None:
         error: BaseException | None = None
@@ -108,11 +124,11 @@ def in_order(
     *,
     side_by_side: Callable[[], int] = lambda: 1,
     most_bytes: int = MOST_BYTES,
-) -> Iterator[T]:
+) -> Generator[T]:
     """Yield the items of all lanes in order: all of the first, then all of the second, while the next ones run.
 
     What a lane raises is raised here, after the items before it. When the consumer leaves early, each thread ends after
-    the item it is working on. Lanes are asked for in the consumer's thread.
+    the item it is working on; they are waited for, three seconds at most. Lanes are asked for in the consumer's thread.
 
     Args:
         lanes: The iterators; the next one is asked for when the last one has given its first item.
@@ -153,6 +169,4 @@ def in_order(
                 item = road.take()
             yield item
     finally:
-        with road.changed:
-            road.left = True
-            road.changed.notify_all()
+        road.leave()

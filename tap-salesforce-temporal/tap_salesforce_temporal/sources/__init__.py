@@ -21,11 +21,13 @@ from tap_salesforce_temporal.sources.histories import (
     field_history_source,
     opportunity_history_source,
 )
+from tap_salesforce_temporal.sources.misnamed import Misnamed, misnamed
 from tap_salesforce_temporal.sources.narrowing import Narrowing
 from tap_salesforce_temporal.sources.source import Kind, Source, stream_name, stream_names
 
 __all__ = [
     "Kind",
+    "Misnamed",
     "Narrowing",
     "Source",
     "activity_field_history_source",
@@ -38,6 +40,7 @@ __all__ = [
     "field_history_archive_source",
     "field_history_source",
     "login_history_source",
+    "misnamed",
     "opportunity_history_source",
     "process_instance_source",
     "setup_audit_trail_source",

@@ -47,7 +47,7 @@ _LOGIN = (
 )
 
 _AUDIT_DAYS: Final = 180  # Object Reference, SetupAuditTrail; login history is kept for six months
-_LOG_FILE_DAYS: Final = 30  # Event Monitoring; without the licence a day, and with an extension a year
+_LOG_FILE_DAYS: Final = 1  # 30 with Event Monitoring, and with an extension a year
 
 
 def process_instance_source(description: ObjectDescription) -> Source:
@@ -193,4 +193,5 @@ def event_log_file_source(description: ObjectDescription) -> Source:
         rest_only=True,
         mutable=True,
         keeps_days=_LOG_FILE_DAYS,
+        may_keep_more=True,
     )

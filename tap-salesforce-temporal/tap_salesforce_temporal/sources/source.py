@@ -59,6 +59,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         countable: Whether Salesforce counts its rows and finds the oldest one; big objects do neither.
         by_window: Whether its rows can be filtered by the cursor.
         keeps_days: How long Salesforce keeps rows, at least; a bookmark older than that is a gap.
+        may_keep_more: Whether some orgs keep rows for longer, as the oldest row then shows.
         settles_days: How long after the time in its cursor a row may appear; so much is read again in each run.
         assumed: Whether its columns are those that such objects have, not those that describe told of this one.
     """
@@ -81,6 +82,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     countable: bool = True
     by_window: bool = True
     keeps_days: int | None = None
+    may_keep_more: bool = False
     settles_days: int = 0
     assumed: bool = False
 
@@ -109,6 +111,7 @@ class Traits(TypedDict, total=False):
     selected: bool
     rest_only: bool
     keeps_days: int
+    may_keep_more: bool
 
 
 def stream_name(sobject: str) -> str:
@@ -121,10 +124,17 @@ def stream_name(sobject: str) -> str:
 
 
 def stream_names(sobjects: Iterable[str]) -> dict[str, str]:
-    """Name a stream for each object; objects whose names would be the same keep their API names in lower case."""
+    """Name a stream for each object; objects whose names would be the same keep their API names in lower case.
+
+    Such a name may be that of a third object, which then keeps its own as well.
+    """
     names = {sobject: stream_name(sobject) for sobject in sobjects}
-    taken = Counter(names.values())
-    return {sobject: name if taken[name] == 1 else sobject.lower() for sobject, name in names.items()}
+    while True:
+        taken = Counter(names.values())
+        alike = {sobject for sobject, name in names.items() if taken[name] > 1 and name != sobject.lower()}
+        if not alike:
+            return names
+        names.update({sobject: sobject.lower() for sobject in alike})
 
 
 def source_of(
