@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -30,11 +31,19 @@ def _nothing_is_said_that_nobody_should_know() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _all_is_heard() -> Iterator[None]:
-    """Everything is logged at debug level during these tests, and only then.
+def _all_is_heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything is logged at debug level during these tests, and only then; what processes log is heard as well.
 
     Tests of other packages, which may run in the same process between them, log tokens that they made up.
     """
+    communicate = subprocess.Popen.communicate
+
+    def overheard(process: subprocess.Popen[Any], *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        output, errors = communicate(process, *arguments, **options)
+        OUTPUT.keep(errors.decode("utf-8", "replace") if isinstance(errors, bytes) else errors or "")
+        return output, errors
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", overheard)
     root = logging.getLogger()
     before = root.level
     root.addHandler(OUTPUT)

@@ -32,7 +32,6 @@ def run_tap(
     env = {"LOGLEVEL": "DEBUG", **os.environ, **env}
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=env)
     OUTPUT.logs_in_with(config)
-    OUTPUT.keep(done.stderr)
     run = TapRun(done.returncode, done.stderr)
     for line in done.stdout.split("\n")[:-1]:  # U+2028 is no line end
         take(run, line)
@@ -50,7 +49,6 @@ def discover(work: Path, config: Json) -> Json:
     """Run discovery and return the catalog."""
     words = tap_command(work, config, "--discover")
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    OUTPUT.keep(done.stderr)
     assert done.returncode == 0, done.stderr
     catalog: Json = json.loads(done.stdout)
     return catalog

@@ -45,7 +45,6 @@ def run_explore(work: Path, config: Json, *options: str, **env: str) -> Done:
     given = {"LOGLEVEL": "DEBUG", **os.environ, **env}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=given)
     OUTPUT.logs_in_with(config)
-    OUTPUT.keep(done.stderr)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -72,6 +71,19 @@ def found(small_org: Path) -> Exploration:
         made = explored(config_for(running.url, small_org))
         assert running.control().quota_used - before == made.calls_used
     return made
+
+
+def test_what_the_dates_leave_out_is_not_counted(found: Exploration, serve: Serve, small_org: Path) -> None:
+    whole = stream(found, "case_history")
+    assert whole.rows
+    assert whole.last is not None
+    config = config_for(serve(small_org).url, small_org)
+    newest = stream(explored(config | {"start_date": whole.last}), "case_history")
+    assert newest.rows is not None
+    assert 1 <= newest.rows < whole.rows
+    assert newest.first == whole.last
+    older = stream(explored(config | {"end_date": whole.last}), "case_history")
+    assert older.rows == whole.rows - newest.rows
 
 
 def selected(found: Exploration) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -46,6 +47,12 @@ def test_the_library_gives_what_a_run_writes(serve: Serve, small_org: Path, stre
     assert {key: content(event.to_dict()) for key, event in read.items()} == {
         key: content(record) for key, record in written.items()
     }
+
+
+@pytest.mark.parametrize("instant", [5, 2024.5, ["2024-01-31"], b"2024-01-31"])
+def test_a_start_that_is_no_time_is_one_sentence(instant: Any, small_org: Path) -> None:
+    with pytest.raises(ConfigurationError, match="`start` given is no datetime"):
+        library.events(config_for("http://127.0.0.1:1", small_org), "case_history", start=instant)
 
 
 def test_start_and_end_cut_a_stream_in_parts_that_make_the_whole(serve: Serve, small_org: Path) -> None:

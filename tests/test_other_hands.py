@@ -62,7 +62,8 @@ def test_keys_and_method_are_the_taps_own_whatever_a_catalog_says(
         (None, 0),
         ("0001-01-01T00:00:00Z", 0),
         ("2026-03-01T05:00:00+05:00", 0),
-        ("2026-03-02T08:30:00.000000Z", 0),
+        ("2026-03-02T08:00:30.000000Z", 0),  # the clocks of two servers of Salesforce
+        ("2026-03-02T08:30:00.000000Z", 2),
         ("2036-01-01T00:00:00Z", 2),
     ],
 )

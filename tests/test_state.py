@@ -336,3 +336,65 @@ def test_a_run_up_to_an_end_date_is_complete_to_it_and_the_next_goes_on(serve: S
     assert complete_to(first.state, "case_history") == end.replace("Z", ".000000Z")
     second = run_here(config, "case_history", state=first.state)
     assert len(second.records["case_history"]) == 28
+
+
+@pytest.mark.parametrize("edited", ["a note", "no version"])
+def test_the_state_of_another_org_is_refused_however_it_was_edited(edited: str, serve: Serve, other_org: Path) -> None:
+    config = config_for(serve(other_org).url, other_org)
+    state = foreign(run_here(config, "case_history").state)
+    entry = state["bookmarks"]["case_history"]
+    if edited == "a note":
+        entry["note"] = "of the old org"
+    else:
+        del entry["version"]
+    run = run_here(config, "case_history", state=state)
+    assert run.code == 2
+    assert "`allow_org_change`" in run.log
+    taken = run_here(config | {"allow_org_change": True}, "case_history", state=state)
+    assert (taken.code, "note" in taken.states[0]["bookmarks"]["case_history"]) == (0, edited == "a note")
+
+
+def test_a_bookmark_ahead_of_salesforces_clock_is_refused(serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 5)
+    config = config_for(serve(empty_org).url, empty_org)
+    state = run_here(config, "case_history").state
+    state["bookmarks"]["case_history"]["replication_key_value"] = f"{NOW + HOUR / 12:%FT%T}.000000Z"
+    run = run_here(config, "case_history", state=state)
+    assert run.code == 2
+    assert "Salesforce's clock" in run.log
+
+
+# Runs up to an instant before the bookmark, and streams whose names change owners.
+
+
+def test_nothing_behind_an_end_date_is_written_whatever_the_verification_would_find(
+    serve: Serve, empty_org: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    many_cases(empty_org, 5, start=NOW - 80 * HOUR)
+    server = serve(empty_org)
+    config = config_for(server.url, empty_org)
+    state = run_here(config, "case_history").state
+    load(empty_org, "CaseHistory", [])
+    many_cases(empty_org, 9, first=100, start=NOW - 5 * HOUR)
+    server.control(clock={"advance_seconds": 86_400})
+    caplog.clear()
+    run = run_here(config | {"end_date": f"{NOW - 48 * HOUR:%F}"}, "case_history", state=state)
+    assert (run.code, run.records["case_history"]) == (0, [])
+    (line,) = [text for text in caplog.messages if text.startswith("Stream `case_history`: ")]
+    assert f"nothing before {complete_to(state, 'case_history')[:10]}" in line
+    late = run_here(config, "case_history", state=run.states[-1] if run.states else state)
+    assert len(late.records["case_history"]) == 9
+
+
+def test_a_stream_whose_name_another_object_takes_over_loses_nothing_of_either(
+    serve: Serve, copy_of_small_org: Path
+) -> None:
+    config = config_for(serve(copy_of_small_org).url, copy_of_small_org)
+    first = run_here(config, "case_history")
+    state = copy.deepcopy(first.state)
+    state["bookmarks"]["case_history"]["sobject"] = "Ca_seHistory"
+    run = run_here(config, "case_history", state=state)
+    assert run.code == 0, run.log
+    assert run.by_id("case_history").keys() == first.by_id("case_history").keys()
+    assert run.state["bookmarks"]["case_history"]["sobject"] == "CaseHistory"
+    assert run_here(config, "case_history", state=run.state).records["case_history"] == []
