@@ -80,7 +80,8 @@ _ORDER: Final[tuple[tuple[str, object], ...]] = (
 _PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 _MARK: Final = 0x80  # of a byte of a number that others follow
 _FOUR_MARKS: Final = _MARK * (1 + (1 << 7) + (1 << 14) + (1 << 21))
-_MOST_BYTES: Final = 9  # of a number: 63 bits cannot be too long
+_MOST_BYTES: Final = 9  # of a long: 63 bits cannot be too many
+_MOST_BYTES_OF_INT: Final = 4
 
 
 class _Template(msgspec.Struct, frozen=True):
@@ -182,6 +183,8 @@ class Templates:
         )
         upper = len(numbers[2]) - 4
         if symbol >= b"\x80" or upper < 1 or max(map(len, numbers)) > _MOST_BYTES:
+            return
+        if len(numbers[0]) > _MOST_BYTES_OF_INT:
             return
         parts = (
             *(literals[0], record_id, literals[1], origin, literals[2], key, *numbers[:2]),

@@ -123,6 +123,16 @@ def test_a_header_with_more_and_with_other_symbols_is_read() -> None:
     assert found.change_type == "NEW_KIND"
 
 
+def test_a_number_too_large_for_its_type_is_refused_also_in_an_event_like_the_one_before() -> None:
+    payload = encoded(CHANGE_EVENT, a_change(CHANCE, empty=True, sequenceNumber=2**31 - 1))
+    largest = b"\xfe\xff\xff\xff\x0f"
+    assert payload.count(largest) == 1
+    warm = schema_of(CHANGE_EVENT)
+    assert [warm.header(payload).sequence_number for _ in range(2)] == [2**31 - 1] * 2
+    with pytest.raises(PayloadError):
+        warm.header(payload.replace(largest, b"\xfe\xff\xff\xff\x1f"))
+
+
 def test_a_commit_number_keeps_all_its_digits() -> None:
     for number in (1_709_303_151_782_928_388, 2**63 - 1, -(2**63), 0):
         payload = encoded(CHANGE_EVENT, a_change(CHANCE, empty=True, commitNumber=number))
