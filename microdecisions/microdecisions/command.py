@@ -97,7 +97,7 @@ def _unexpected(error: Exception) -> tuple[str, int]:
 def _stream_map(error: Exception) -> str | None:
     """What to say of a stream map that cannot be used, or fails on a record; None where it is none."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename == mapper.__file__ and {"expr", "record", "self"} <= frame.f_locals.keys():
+        if frame.f_code.co_filename == mapper.__file__ and {"expr", "record", "self"} <= {*frame.f_locals}:
             expression, stream = str(frame.f_locals["expr"]), frame.f_locals["self"].stream_alias
             return (
                 f"A stream map of stream `{stream}` cannot be used: its expression `{expression[:200]}` fails on "
