@@ -280,7 +280,10 @@ class BulkJobs:
         if self._closed:
             return None
         now = self._org.clock.now_ms()
-        self._tasks = [task for task in self._tasks if not task.job.ended]
+        for aborted in [task for task in self._tasks if task.job.ended]:
+            self._tasks.remove(aborted)
+            if aborted.snapshot is not None:
+                aborted.snapshot.close()
         task = next((task for task in self._tasks if task.job.due_ms <= now), None)
         if task is not None:
             self._tasks.remove(task)
