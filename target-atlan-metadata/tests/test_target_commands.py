@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,27 +16,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from event_making import record, record_line, schema_line, state_line
-from running_target import FEW, Runs, carried
+from running_target import Runs, carried
 
-from localcloud.atlan.running import Running, serve_in_thread
+from localcloud.atlan.running import Running
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import explore, rebuild
 from target_atlan_metadata.errors import InputError, LedgerLostError
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEFT_OUT: list[dict[str, Any]] = [{"is_primary": False}, {"event_type": "gap"}, {"record_type": None}]
-
-
-@pytest.fixture
-def atlan(tmp_path: Path) -> Iterator[Running]:
-    (tmp_path / "atlan").mkdir()
-    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
-        yield served
-
-
-@pytest.fixture
-def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], atlan: Running) -> Runs:
-    return Runs(tmp_path, capsys, atlan)
 
 
 def config_file(runs: Runs) -> str:

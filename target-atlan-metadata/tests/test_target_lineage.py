@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from event_making import record_line, schema_line
-from running_target import FEW, Runs, guid
+from running_target import Runs, guid
 
-from localcloud.atlan.running import Running, serve_in_thread
+from localcloud.atlan.running import Running
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.dbt import relations_in
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LINES = [schema_line(), record_line(1, at=NOW)]
-
-
-@pytest.fixture
-def atlan(tmp_path: Path) -> Iterator[Running]:
-    (tmp_path / "atlan").mkdir()
-    with serve_in_thread(tmp_path / "atlan", objects=FEW) as served:
-        yield served
-
-
-@pytest.fixture
-def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], atlan: Running) -> Runs:
-    return Runs(tmp_path, capsys, atlan)
 
 
 def schemas(atlan: Running) -> list[str]:
