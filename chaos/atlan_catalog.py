@@ -55,7 +55,7 @@ class Catalog:
     def do(self, asked: Json) -> bool:
         """Do what a plan asks; returns whether there was anything to be done."""
         if "tamper" in asked:
-            return self._write(asked["tamper"], ["Case", "Opportunity", "Lead"])
+            return self._write(asked["tamper"], [asked["on"], "Case"])
         if "mark" in asked:
             mark = {"ledger": asked["mark"], "generation": 1, "as_of": "2026-01-01T00:00:00.000000Z"}
             return self._write({"Ledger": json.dumps(mark)}, [])

@@ -27,6 +27,9 @@ STEPS: Final = (
 _SOMETIMES: Final = ("ledger.commit", "ledger.tell", "ledger.clean", "gateway.write", "writer.write", "state")
 _HOUR: Final = 1 / 24
 _MONTH: Final = 31 * 24.0
+_ANY: Final = ("Case", "Lead", "Opportunity", "Case.Status", "Lead.Rating", "Opportunity.StageName")
+"""Assets that somebody changes by hand; of some of them there may be no event yet."""
+
 _FOR_EVER: Final = 10 * 365 * 86_400
 
 
@@ -202,7 +205,7 @@ class _Teller:
         chance = self._chance
         steps: list[Feed | Meanwhile] = [Meanwhile(days=chance.choice([_HOUR, _HOUR, 1.0, 6.0, 8.0, 25.0]))]
         if chance.random() < 0.15 and self._special != "lag":  # which would hide it
-            steps.append(Meanwhile("changed_by_hand", {"tamper": {"Changes": 999_999}}))
+            steps.append(Meanwhile("changed_by_hand", {"tamper": {"Changes": 999_999}, "on": chance.choice(_ANY)}))
         return steps
 
     def _crawl(self) -> Meanwhile:
@@ -295,6 +298,6 @@ class _Teller:
             Fault("purged_midway", {"purge": [chance.choice(["Lead", "Case.Priority"])]}, after=after),
             Fault("appeared_midway", {"crawl": {"objects": {"Shipment__c": ["Amount__c"]}}}, after=after),
             Fault("other_writer_midway", {"mark": "another ledger"}, after=after),
-            Fault("changed_by_hand_midway", {"tamper": {"Changes": 5}}, after=after),
+            Fault("changed_by_hand_midway", {"tamper": {"Changes": 5}, "on": chance.choice(_ANY)}, after=after),
         )
         return chance.choice(made)

@@ -9,6 +9,7 @@ import msgspec
 from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Query, Range, Term, Terms
 
 from microdecisions.errors import ConfigurationError
+from target_atlan_metadata.figures import AssetKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from target_atlan_metadata.attributes import Value
     from target_atlan_metadata.custom_metadata import MetadataSet
-    from target_atlan_metadata.figures import AssetKey
     from target_atlan_metadata.gateway import Gateway
 
 __all__ = [
@@ -117,6 +117,13 @@ class Catalog:
                 if (values := written.get(asset.guid)) is not None:
                     carried = {key: value for key, value in {**asset.values, **values}.items() if value is not None}
                     found[name] = msgspec.structs.replace(asset, values=carried)  # type: ignore[index]
+
+    def places(self) -> Iterator[tuple[AssetKey, CatalogAsset]]:
+        """All objects and fields, each with its name."""
+        for asset in self.objects.values():
+            yield AssetKey(asset.api_name), asset
+        for (name, _), asset in self.fields.items():
+            yield AssetKey(self.objects[name].api_name, asset.api_name), asset
 
     def find(self, key: AssetKey) -> CatalogAsset | None:
         """The asset of an object or field; history names a look-up without its Id (`Owner` for `OwnerId`)."""

@@ -10,9 +10,10 @@ import msgspec
 from target_atlan_metadata.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from target_atlan_metadata.figures import AssetKey
     from target_atlan_metadata.ledger import CellActivity, Ledger
     from target_atlan_metadata.report import Report
     from target_atlan_metadata.run import Told
@@ -42,17 +43,26 @@ class FiguresPrinter:
     def check_org(self, org: str) -> None:
         """Any org will do."""
 
-    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
+    def publish(
+        self, told: Iterable[Told], report: Report, as_of: datetime, *, is_all: bool = False
+    ) -> Iterable[CellActivity]:
         """Print each asset."""
-        del as_of
-        out = self._out or sys.stderr
+        del as_of, is_all
         for key, figures, _ in told:
             if ("field" if key.field else "object") in self._levels:
                 given = {name: value for name, value in msgspec.structs.asdict(figures).items() if value is not None}
-                name = key.object if key.field is None else f"{key.object}.{key.field}"
-                out.write(msgspec.json.encode({"asset": name, **given}).decode() + "\n")
-                report.written += 1
+                self._print({"asset": key.name, **given}, report)
         return ()
+
+    def clear(self, keys: Iterable[AssetKey], report: Report) -> None:
+        """Print the assets that would lose their figures."""
+        for key in keys:
+            self._print({"asset": key.name, "cleared": True}, report)
+            report.cleared += 1
+
+    def _print(self, row: Mapping[str, object], report: Report) -> None:
+        (self._out or sys.stderr).write(msgspec.json.encode(row).decode() + "\n")
+        report.written += 1
 
     def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
         """Nothing is left to do."""

@@ -185,7 +185,7 @@ def _compare(settings: TargetSettings, environ: Mapping[str, str], found: Explor
         if key.field is None:
             (found.matched if is_there else found.missing_objects).append(key.object)
         elif not is_there and catalog.find(AssetKey(key.object)) is not None:
-            found.missing_fields.append(f"{key.object}.{key.field}")
+            found.missing_fields.append(key.name)
     told = {name.casefold() for name in found.matched}
     found.silent_objects = sorted(one.api_name for name, one in catalog.objects.items() if name not in told)
     known = [one for connection in found.connections for one in connection.organizations]

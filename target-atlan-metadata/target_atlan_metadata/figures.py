@@ -27,6 +27,11 @@ class AssetKey(msgspec.Struct, frozen=True, order=True):
     object: str
     field: str | None = None
 
+    @property
+    def name(self) -> str:
+        """`Object` or `Object.Field`."""
+        return self.object if self.field is None else f"{self.object}.{self.field}"
+
 
 class QualityWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much each part weighs in the quality score; 0 leaves it out."""

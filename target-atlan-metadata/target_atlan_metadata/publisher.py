@@ -16,7 +16,7 @@ from target_atlan_metadata.figures import AssetKey
 from target_atlan_metadata.gateway import Gateway
 from target_atlan_metadata.heartbeat import Heartbeat
 from target_atlan_metadata.lineage import link
-from target_atlan_metadata.resolving import Resolved, resolve
+from target_atlan_metadata.resolving import Resolved, resolve, unnamed
 from target_atlan_metadata.writer import Write, Writer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from target_atlan_metadata.attributes import Value
-    from target_atlan_metadata.catalog import Organization
+    from target_atlan_metadata.catalog import CatalogAsset, Organization
     from target_atlan_metadata.clock import Clock
     from target_atlan_metadata.figures import Figures
     from target_atlan_metadata.ledger import CellActivity, Ledger
@@ -121,13 +121,16 @@ class AtlanPublisher:
                 "`organization_qualified_name`; `target-atlan-metadata explore` lists them."
             )
 
-    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
+    def publish(
+        self, told: Iterable[Told], report: Report, as_of: datetime, *, is_all: bool = False
+    ) -> Iterable[CellActivity]:
         """Write the figures that differ.
 
         Args:
             told: Figures.
             report: Of the run.
             as_of: The instant of the figures.
+            is_all: They are all that the ledger knows: assets that show others lose them.
 
         Returns:
             The cells whose assets all carry their figures now.
@@ -137,14 +140,13 @@ class AtlanPublisher:
         """
         everything = list(told)
         if self._settings.dry_run:
-            printed = [(one.key, one.figures, one.cells) for one, _ in self._differing(everything, report, as_of)]
-            FiguresPrinter(self._settings.asset_levels).publish(printed, report, as_of)
+            self._print(everything, report, as_of, is_all=is_all)
             return ()
-        refused = self._write([write for _, write in self._differing(everything, report, as_of)], report, as_of)
+        refused = self._write(self._writes(everything, report, as_of, is_all=is_all), report, as_of)
         if refused:
             # Perhaps crawled anew in between, with other GUIDs: the catalog is read once more.
             self._load()
-            refused = self._write([write for _, write in self._differing(everything, report, as_of)], report, as_of)
+            refused = self._write(self._writes(everything, report, as_of, is_all=is_all), report, as_of)
         names = {write.asset.qualified_name for write in refused}
         report.failed = sorted(names)
         return [cell for key, _, cells in everything if not self._is_among(key, names) for cell in cells]
@@ -225,11 +227,36 @@ class AtlanPublisher:
             self._settings.organization_qualified_name,
         )
 
-    def _differing(self, told: Sequence[Told], report: Report, as_of: datetime) -> list[tuple[Resolved, Write]]:
+    def _writes(self, told: Sequence[Told], report: Report, as_of: datetime, *, is_all: bool) -> list[Write]:
+        resolved = resolve(told, self._catalog, self._settings, as_of)
+        writes = [write for _, write in self._differing(resolved, report, as_of)]
+        if is_all:
+            writes += [Write(asset, dict.fromkeys(FIGURES)) for _, asset in self._not_ours(resolved)]
+        return writes
+
+    def _print(self, told: Sequence[Told], report: Report, as_of: datetime, *, is_all: bool) -> None:
+        resolved = resolve(told, self._catalog, self._settings, as_of)
+        differing = self._differing(resolved, report, as_of)
+        printer = FiguresPrinter(self._settings.asset_levels)
+        printer.publish([(one.key, one.figures, one.cells) for one, _ in differing], report, as_of)
+        if is_all:
+            printer.clear([key for key, _ in self._not_ours(resolved)], report)
+
+    def _not_ours(self, resolved: Sequence[Resolved]) -> list[tuple[AssetKey, CatalogAsset]]:
+        """Assets that show figures though the ledger knows nothing of them: those of another ledger, or a person's.
+
+        A ledger that knows nothing at all cannot tell.
+        """
+        if self._ledger.is_empty:
+            return []
+        found = unnamed(resolved, self._catalog, self._settings)
+        return [(key, asset) for key, asset in found if not asset.values.keys().isdisjoint(FIGURES)]
+
+    def _differing(self, resolved: Sequence[Resolved], report: Report, as_of: datetime) -> list[tuple[Resolved, Write]]:
         """Assets whose values are not what Atlan was last told, or not what the catalog shows."""
         differing: list[tuple[Resolved, Write]] = []
         report.unchanged = 0
-        for one in resolve(told, self._catalog, self._settings, as_of):
+        for one in resolved:
             values = values_of(one.figures)
             carried = {name: value for name, value in one.asset.values.items() if name in values}
             last = self._told.get(one.asset.guid)
@@ -259,6 +286,7 @@ class AtlanPublisher:
         self._heartbeat.claim(self._writer, as_of)
         outcome = self._writer.write(writes)
         report.written += len(outcome.written)
+        report.cleared += sum(set(write.values.values()) == {None} for write in outcome.written)
         told = {write.asset.guid: digest_of(_complete(write)) for write in outcome.written}
         self._ledger.tell(told)
         self._told.update(told)
@@ -277,7 +305,7 @@ class AtlanPublisher:
                 decisions = figures.change_count + (figures.delete_count or 0) + (figures.approval_count or 0)
                 report.unresolved[key.object] = decisions
             elif "field" in self._settings.asset_levels and self._catalog.find(AssetKey(key.object)) is not None:
-                report.unresolved_fields[f"{key.object}.{key.field}"] = figures.change_count
+                report.unresolved_fields[key.name] = figures.change_count
         if report.unresolved and self._settings.on_unresolved == "warn":
             names = ", ".join(list(report.unresolved)[:5])
             self._log.warning(

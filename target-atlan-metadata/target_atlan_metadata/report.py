@@ -20,6 +20,7 @@ class Report(msgspec.Struct):
         unplaced: Events without an object; not counted.
         gaps: Events that say that others may be missing.
         written: Assets that were written.
+        cleared: Of them, those that lost all figures: the ledger knows no event of theirs.
         unchanged: Assets whose figures were there already.
         unresolved: Objects that are not in the catalog, each with its number of decisions.
         unresolved_fields: Fields that are not in the catalog, of objects that are, each with its number of changes.
@@ -40,6 +41,7 @@ class Report(msgspec.Struct):
     unplaced: int = 0
     gaps: int = 0
     written: int = 0
+    cleared: int = 0
     unchanged: int = 0
     unresolved: dict[str, int] = {}
     unresolved_fields: dict[str, int] = {}
@@ -58,6 +60,8 @@ class Report(msgspec.Struct):
             f"{self.unchanged:,} unchanged",
             f"{len(self.unresolved):,} objects not in the catalog",
         ]
+        if self.cleared:
+            parts.append(f"{self.cleared:,} cleared of figures that this ledger knows nothing of")
         if self.unresolved_fields:
             parts.append(f"{len(self.unresolved_fields):,} fields not in the catalog")
         if self.failed:

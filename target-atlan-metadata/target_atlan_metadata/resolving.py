@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from target_atlan_metadata.run import Told
     from target_atlan_metadata.settings import TargetSettings
 
-__all__ = ["Resolved", "resolve"]
+__all__ = ["Resolved", "resolve", "unnamed"]
 
 
 class Resolved(NamedTuple):
@@ -49,7 +49,7 @@ def resolve(told: Iterable[Told], catalog: Catalog, settings: TargetSettings, as
     """
     found: dict[str, Resolved] = {}
     for key, figures, cells in told:
-        if ("field" if key.field else "object") not in settings.asset_levels:
+        if _level_of(key) not in settings.asset_levels:
             continue
         asset = catalog.find(key)
         if asset is None:
@@ -62,3 +62,25 @@ def resolve(told: Iterable[Told], catalog: Catalog, settings: TargetSettings, as
             )
         found[asset.guid] = Resolved(asset, key, figures, cells)
     return list(found.values())
+
+
+def unnamed(
+    resolved: Iterable[Resolved], catalog: Catalog, settings: TargetSettings
+) -> list[tuple[AssetKey, CatalogAsset]]:
+    """Find the assets to which no figures lead, at the levels that are wanted, each with its name.
+
+    Args:
+        resolved: What all figures lead to.
+        catalog: Where to look.
+        settings: Which levels.
+    """
+    found = {one.asset.guid for one in resolved}
+    return [
+        (key, asset)
+        for key, asset in catalog.places()
+        if _level_of(key) in settings.asset_levels and asset.guid not in found
+    ]
+
+
+def _level_of(key: AssetKey) -> str:
+    return "field" if key.field else "object"

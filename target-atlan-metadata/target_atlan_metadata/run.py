@@ -57,8 +57,14 @@ class Publisher(Protocol):
             ConfigurationError: they do not belong there.
         """
 
-    def publish(self, told: Iterable[Told], report: Report, as_of: datetime) -> Iterable[CellActivity]:
-        """Write the figures that differ; returns the cells that need not be told again."""
+    def publish(
+        self, told: Iterable[Told], report: Report, as_of: datetime, *, is_all: bool = False
+    ) -> Iterable[CellActivity]:
+        """Write the figures that differ, and with all of them take others away.
+
+        Returns:
+            The cells that need not be told again.
+        """
 
     def finish(self, told: Sequence[Told], report: Report, as_of: datetime) -> None:
         """Do what belongs to the end of a run, after everything is published.
@@ -153,7 +159,7 @@ class Run:
         else:
             self._commit()
         told = self._told(as_of)
-        clean = self._publisher.publish(told, self.report, as_of)
+        clean = self._publisher.publish(told, self.report, as_of, is_all=True)
         if not self._settings.dry_run:
             self._ledger.clean(clean)
             self._ledger.retain(

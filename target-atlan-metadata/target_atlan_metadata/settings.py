@@ -111,7 +111,8 @@ class TargetSettings(Settings, frozen=True, kw_only=True):
         bool,
         Meta(
             title="Allow another ledger",
-            description="Write the figures of this ledger over those of another one, or of a later state of it.",
+            description="Write the figures of this ledger over those of another one, or of a later state of it; "
+            "figures of assets that it knows no event of are taken away.",
         ),
     ] = False
     keep_event_ids_days: Annotated[
