@@ -73,6 +73,8 @@ class Launch(msgspec.Struct, frozen=True):
 
 def launched(launch: Launch) -> ForkServerProcess:
     """Start it: a process that is forked where everything is imported, because pyatlan takes seconds for that."""
+    for name in ("output", "log"):  # one that ends before it has opened them would leave those of the run before
+        (Path(launch.folder) / name).write_bytes(b"")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_run, args=(msgspec.json.encode(launch),))

@@ -333,7 +333,7 @@ def run_localcloud(lock: int, *arguments: str) -> None:
     ) as process:
         said, _ = process.communicate()
     if process.returncode:
-        msg = f"`localcloud {arguments[0]}` failed, see the line above"
+        msg = f"`localcloud {arguments[0]}` failed, see the line above; `make clean` removes every demo, to begin anew"
         raise DemoError(msg)
     print(f"   {said.strip()} ({time.monotonic() - started:.1f} s)", flush=True)
 
