@@ -1,29 +1,27 @@
-"""The sub-command `explore`: what the token sees in Atlan, and what of the ledger has no asset there."""
+"""The sub-command `explore`: what the token sees in Atlan, and what of Salesforce has no asset there."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
 import msgspec
 from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Query, Term
 
-from microdecisions.errors import ConfigurationError, MicroDecisionError
+from microdecisions.errors import ConfigurationError
 from microdecisions.exploring import explore_command, headed
 from target_atlan_metadata.attributes import ATTRIBUTES
 from target_atlan_metadata.catalog import Catalog, Organization, find_connections, load_catalog, organizations
+from target_atlan_metadata.comparing import Comparison, Known, compare, known_to_ledger, known_to_tap
 from target_atlan_metadata.custom_metadata import MetadataSet, find_sets
-from target_atlan_metadata.figures import AssetKey
 from target_atlan_metadata.gateway import Gateway
-from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.permissions import Permission, Question, ask_permissions
-from target_atlan_metadata.place import ledger_url
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import click
 
     from target_atlan_metadata.settings import TargetSettings
 
@@ -53,12 +51,9 @@ class Exploration(msgspec.Struct):
         set_name: The set that figures go to.
         set_lacks: Its attributes that are not there; all of them where it is not there.
         may: What the token may do of what a run does.
-        matched: Objects of the ledger that are in the catalog.
-        missing_objects: Objects of the ledger that are not.
-        missing_fields: Fields of matched objects that are not.
-        silent_objects: Objects of the catalog that the ledger knows no event of.
-        ledger: What kept the ledger from being looked at; None where nothing did.
-        notes: What else could not be told.
+        ledger: What the ledger has events of, held against the catalog.
+        org: What the tap found in the org, held against the catalog; None where that was not asked for.
+        notes: What could not be told, and what would stop a run.
     """
 
     user: str
@@ -67,20 +62,23 @@ class Exploration(msgspec.Struct):
     set_name: str
     set_lacks: list[str]
     may: list[Permission] = []
-    matched: list[str] = []
-    missing_objects: list[str] = []
-    missing_fields: list[str] = []
-    silent_objects: list[str] = []
-    ledger: str | None = None
+    ledger: Comparison = msgspec.field(default_factory=Comparison)
+    org: Comparison | None = None
     notes: list[str] = []
 
 
-def explore(settings: TargetSettings, environ: Mapping[str, str]) -> Exploration:
+def explore(settings: TargetSettings, environ: Mapping[str, str], org: Path | None = None) -> Exploration:
     """Look around; nothing is written anywhere.
 
+    Args:
+        settings: Checked settings.
+        environ: The environment, for the place of the ledger in a Meltano project.
+        org: What `tap-salesforce-temporal explore --output` wrote.
+
     Raises:
-        MicroDecisionError: Atlan cannot be asked.
+        MicroDecisionError: Atlan cannot be asked, or the file cannot be read.
     """
+    of_tap = None if org is None else known_to_tap(org)
     if settings.base_url is None:
         raise ConfigurationError("Setting `base_url` is missing: give the address of the Atlan tenant.")
     gateway = Gateway(settings)
@@ -109,7 +107,8 @@ def explore(settings: TargetSettings, environ: Mapping[str, str]) -> Exploration
         if chosen is not None:
             set_id = None if ours is None else ours.set_id
             found.may = ask_permissions(gateway, list(_questions(settings, *chosen, set_id)))
-            _compare(settings, environ, found, chosen[1])
+            found.ledger = _compared(known_to_ledger(settings, environ), "ledger", chosen[1], found)
+            found.org = None if of_tap is None else _compared(of_tap, "file", chosen[1], found)
         if settings.create_custom_metadata == "auto":
             found.may.append(Permission("make or extend the set: an admin's token", None))
     finally:
@@ -170,27 +169,14 @@ def _questions(
         yield Question("make processes of lineage: create on their connection", create, None, "Process", name)
 
 
-def _compare(settings: TargetSettings, environ: Mapping[str, str], found: Exploration, catalog: Catalog) -> None:
-    """Hold the objects and fields of the ledger against the catalog."""
-    try:
-        with Ledger(
-            ledger_url(settings.ledger_url, environ), wait_seconds=settings.ledger_wait_seconds, absent="refuse"
-        ) as ledger:
-            keys, org = [AssetKey(name, field) for name, field in ledger.places()], ledger.org
-    except MicroDecisionError as error:
-        found.ledger = str(error)
-        return
-    for key in keys:
-        is_there = catalog.find(key) is not None
-        if key.field is None:
-            (found.matched if is_there else found.missing_objects).append(key.object)
-        elif not is_there and catalog.find(AssetKey(key.object)) is not None:
-            found.missing_fields.append(key.name)
-    told = {name.casefold() for name in found.matched}
-    found.silent_objects = sorted(one.api_name for name, one in catalog.objects.items() if name not in told)
-    known = [one for connection in found.connections for one in connection.organizations]
-    if org and known and not any(one.is_org(org) for one in known):
-        found.notes.append(f"The ledger counts events of org {org}, which is none of these organizations: a run stops.")
+def _compared(known: Known | str, of: str, catalog: Catalog, found: Exploration) -> Comparison:
+    """Hold what is known against the catalog, or say why that cannot be."""
+    if isinstance(known, str):
+        return Comparison(problem=known)
+    there = [one for connection in found.connections for one in connection.organizations]
+    if known.org and there and not any(one.is_org(known.org) for one in there):
+        found.notes.append(f"The {of} is of org {known.org}, which is none of these organizations: a run stops.")
+    return compare(known.keys, catalog)
 
 
 def table(found: Exploration) -> str:
@@ -219,15 +205,22 @@ def _lines(found: Exploration) -> Iterator[str]:
     yield from headed("What the token may do, and what it needs for that")
     for permission in found.may:
         yield f"{_WORDS[permission.allowed]:<9} {permission.what}"
-    yield from headed("Ledger against catalog")
-    if found.ledger is not None:
-        yield f"The ledger was not looked at: {found.ledger}"
-    else:
-        yield f"{len(found.matched):>8,}  objects with an asset"
-        yield f"{len(found.missing_objects):>8,}  objects without: {_some(found.missing_objects)}"
-        yield f"{len(found.silent_objects):>8,}  objects without events: {_some(found.silent_objects)}"
-        yield f"{len(found.missing_fields):>8,}  fields without: {_some(found.missing_fields)}"
+    yield from headed("Ledger against catalog: what had events")
+    yield from _comparison(found.ledger)
+    if found.org is not None:
+        yield from headed("Org against catalog: what the tap found, and fields whose history is tracked")
+        yield from _comparison(found.org)
     yield from found.notes
+
+
+def _comparison(one: Comparison) -> Iterator[str]:
+    if one.problem is not None:
+        yield f"Not compared: {one.problem}"
+        return
+    yield f"{len(one.matched):>8,}  objects with an asset"
+    yield f"{len(one.missing_objects):>8,}  objects without: {_some(one.missing_objects)}"
+    yield f"{len(one.missing_fields):>8,}  fields without: {_some(one.missing_fields)}"
+    yield f"{len(one.other_objects):>8,}  other objects in the catalog: {_some(one.other_objects)}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -239,8 +232,15 @@ def command() -> click.Command:
     """The sub-command."""
     return explore_command(
         TargetAtlanMetadata,  # type: ignore[arg-type]  # it is made and configured as a tap is
-        lambda target: explore(target.settings, os.environ),
+        lambda target, org: explore(target.settings, os.environ, org),
         table,
-        "Show who the token is and what it may do, the Salesforce connections, the custom metadata, which objects and "
-        "fields of the ledger have no asset in the catalog, and which objects there had no event. Nothing is written.",
+        "Show who the token is and what it may do, the Salesforce connections, the custom metadata, and which objects "
+        "and fields of the ledger, or of the org, have no asset in the catalog. Nothing is written.",
+        [
+            click.Option(
+                ["--org"],
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Hold the org against the catalog too: what `tap-salesforce-temporal explore --output` wrote.",
+            )
+        ],
     )

@@ -128,9 +128,9 @@ def test_explore_shows_what_is_there_and_what_has_no_asset(runs: Runs, atlan: Ru
     done = CliRunner().invoke(explore.command(), ["--config", config_file(runs), "--json"], catch_exceptions=False)
     found = json.loads(done.output)
     assert found["connections"][0]["assets"]["SalesforceObject"] == len(atlan.assets("SalesforceObject"))
-    assert found["matched"] == ["Case"]
-    assert found["missing_objects"] == ["Shipment__c"]
-    assert found["missing_fields"] == ["Case.Nothing__c"]
+    assert found["ledger"]["matched"] == ["Case"]
+    assert found["ledger"]["missing_objects"] == ["Shipment__c"]
+    assert found["ledger"]["missing_fields"] == ["Case.Nothing__c"]
     assert found["set_lacks"] == []
     assert [one.kind for one in atlan.journal().requests].count("bulk") == before
     shown = CliRunner().invoke(explore.command(), ["--config", config_file(runs)], catch_exceptions=False).output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from event_making import ORG, record_line, schema_line
 from running_target import Runs
 
 from localcloud.atlan.running import Running
+from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import explore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -68,11 +70,12 @@ def test_a_tenant_that_does_not_tell_what_one_may_is_explored_all_the_same(
     assert "not known" in explored(runs)
 
 
-def test_explore_holds_the_org_against_the_catalog_both_ways(runs: Runs, atlan: Running) -> None:
+def test_explore_holds_the_ledger_against_the_catalog_both_ways(runs: Runs, atlan: Running) -> None:
     runs([*LINES, record_line(2, at=NOW, record_type="Shipment__c")])
     found = json.loads(explored(runs, "--json"))
-    assert (found["matched"], found["missing_objects"]) == (["Case"], ["Shipment__c"])
-    assert found["silent_objects"] == ["Contract", "Lead"]
+    assert (found["ledger"]["matched"], found["ledger"]["missing_objects"]) == (["Case"], ["Shipment__c"])
+    assert found["ledger"]["other_objects"] == ["Contract", "Lead"]
+    assert found["org"] is None
     assert found["connections"][0]["organizations"][0]["org"][:15] == ORG[:15]
     (organization,) = atlan.assets("SalesforceOrganization")
     set_attributes(atlan, organization.guid, sourceId="00D000000000002AAA")
@@ -80,3 +83,48 @@ def test_explore_holds_the_org_against_the_catalog_both_ways(runs: Runs, atlan: 
     assert "Contract, Lead" in shown
     assert f"org {ORG}" in shown
     assert "00D000000000002AAA" in shown
+
+
+def of_tap(runs: Runs, **changes: Any) -> Path:
+    """What the tap's `explore --output` writes, with what is of no matter here."""
+    objects = [
+        {"stream": "case_history", "object": "CaseHistory", "parent": "Case", "tracked_fields": ["Owner", "Color__c"]},
+        {
+            "stream": "shipment__c_history",
+            "object": "Shipment__History",
+            "parent": "Shipment__c",
+            "tracked_fields": ["A"],
+        },
+        {"stream": "login_history", "object": "LoginHistory", "parent": None, "tracked_fields": []},
+    ]
+    told = {"org_id": ORG, "calls_used": 9, "objects": objects, "untracked_objects": ["Lead", "Invoice__c"], **changes}
+    path = runs.folder / "org.json"
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_explore_holds_the_org_against_the_catalog_before_anything_was_loaded(runs: Runs, atlan: Running) -> None:
+    shown = explored(runs, "--org", str(of_tap(runs)))
+    assert "Not compared: There is no ledger" in shown
+    for line in (
+        "2  objects with an asset",
+        "2  objects without: Invoice__c, Shipment__c",
+        "1  fields without: Case.Color__c",  # `Owner` is history's name of OwnerId
+        "1  other objects in the catalog: Contract",
+    ):
+        assert line in shown
+    (organization,) = atlan.assets("SalesforceOrganization")
+    set_attributes(atlan, organization.guid, sourceId=ORG)
+    other = "00D000000000002AAA"
+    assert other not in explored(runs, "--org", str(of_tap(runs)))
+    assert f"The file is of org {other}" in explored(runs, "--org", str(of_tap(runs, org_id=other)))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"org_id": 1, "objects": []}', b"\xff", b"[" * 100_000])
+def test_a_file_that_is_not_of_the_tap_is_one_sentence(runs: Runs, atlan: Running, content: bytes | None) -> None:
+    path = runs.folder / "other.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"--org .*`tap-salesforce-temporal explore --output FILE`\.$"):
+        explored(runs, "--org", str(path))
+    assert not atlan.journal().total
