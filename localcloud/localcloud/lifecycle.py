@@ -7,22 +7,43 @@ may have been given since, and two servers never share one folder.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from localcloud.loopback import HOST, is_free
+from localcloud.runfiles import RunFiles
 
-HOST = "127.0.0.1"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localcloud.loopback import Address
+
+__all__ = [
+    "BANNER",
+    "DATABASE",
+    "HOST",
+    "WAREHOUSE",
+    "LifecycleError",
+    "Running",
+    "Service",
+    "Starting",
+    "atlan",
+    "begin",
+    "find",
+    "salesforce",
+    "snowflake",
+    "snowflake_python",
+    "start",
+    "stop",
+]
+
 BANNER = f"Mock org on {HOST} (localcloud): no real Salesforce, Snowflake or Atlan is touched."
 WAREHOUSE = "warehouse"  # the folder of database files inside an org's folder
 DATABASE = "RAW"
@@ -180,15 +201,19 @@ def begin(service: Service, org: Path, *, port: int = 0) -> Starting:
     Raises:
         LifecycleError: The port is taken.
     """
-    files = _Files(org, service.name)
+    files = RunFiles(org, service.name)
     files.folder.mkdir(parents=True, exist_ok=True)
     with files.locked() as lock:
         if lock is None:
             return Starting(files, None)
         _reap()
         for name, wanted in ((service.name, port), *service.ports):
-            if wanted:
-                _require_free(wanted, name)
+            if wanted and not is_free(wanted):
+                msg = (
+                    f"port {wanted} on {HOST} is taken by another program (or another org): "
+                    f"choose a free one with --{name}-port, 0 for any"
+                )
+                raise LifecycleError(msg)
         files.ready.unlink(missing_ok=True)
         with files.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own programs
@@ -209,7 +234,7 @@ def begin(service: Service, org: Path, *, port: int = 0) -> Starting:
 class Starting:
     """A server that has been started, here or before."""
 
-    _files: _Files
+    _files: RunFiles
     _process: subprocess.Popen[bytes] | None
 
     def ready(
@@ -229,21 +254,34 @@ class Starting:
         Raises:
             LifecycleError: It ended, or did not answer in time.
         """
-        return _wait_until_ready(self._files, self._process, clock() + patience_s, clock, sleep)
+        files, process, deadline = self._files, self._process, clock() + patience_s
+        while clock() < deadline:
+            address, pid = files.address(), files.pid()
+            if address and pid and _accepts(address.port):
+                return _running(files.name, pid, address, started_here=process is not None)
+            if process is not None and process.poll() is not None:
+                _reap()
+                raise LifecycleError(f"the {files.name} server ended at once: {files.last_words()} (log: {files.log})")
+            sleep(0.02)
+        if process is not None:
+            process.kill()
+            process.wait()
+            _reap()
+        raise LifecycleError(f"the {files.name} server did not answer in time: {files.last_words()} (log: {files.log})")
 
 
 def find(name: str, org: Path) -> Running | None:
     """The running server of that name, or None."""
-    files = _Files(org, name)
+    files = RunFiles(org, name)
     if not files.lock.exists():
         return None
     with files.locked() as lock:
         if lock is not None:
             return None
-        pid, address = files.read_pid(), files.read_address()
+        pid, address = files.pid(), files.address()
     if not pid or not address:
         return None
-    return Running(name, pid, address.port, False, address.scheme, address.pubsub, address.proxy)
+    return _running(name, pid, address)
 
 
 def stop(
@@ -259,7 +297,7 @@ def stop(
     Returns:
         Whether one was running.
     """
-    files = _Files(org, name)
+    files = RunFiles(org, name)
     if not files.lock.exists():
         return False
     deadline, asked = clock() + patience_s, False
@@ -269,7 +307,7 @@ def stop(
                 files.ready.unlink(missing_ok=True)
                 _reap()
                 return asked
-            pid = files.read_pid()
+            pid = files.pid()
         if pid and (not asked or clock() > deadline):
             _signal(pid, signal.SIGKILL if asked else signal.SIGTERM)
             asked = True
@@ -277,96 +315,8 @@ def stop(
         sleep(0.02)
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
-    port: int
-    scheme: str
-    pubsub: str | None
-    proxy: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    org: Path
-    name: str
-
-    @property
-    def folder(self) -> Path:
-        return self.org / "run"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / f"{self.name}.lock"
-
-    @property
-    def ready(self) -> Path:
-        return self.folder / f"{self.name}.ready"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / f"{self.name}.log"
-
-    @contextmanager
-    def locked(self) -> Iterator[int | None]:
-        """The lock as a descriptor, or None while a server holds it."""
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield None
-            else:
-                yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def read_pid(self) -> int | None:
-        text = self.lock.read_text(encoding="utf-8").strip()
-        return int(text) if text.isdigit() else None
-
-    def read_address(self) -> _Address | None:
-        """What the ready file says, once it is written whole: the address first, then what else there is."""
-        try:
-            first, *others = self.ready.read_text(encoding="utf-8").strip().split("\n")
-        except FileNotFoundError:
-            return None
-        port = first.rpartition(":")[2]
-        if not port.isdigit():
-            return None
-        named = dict(line.split(" ", 1) for line in others if " " in line)
-        pubsub = next((line for line in others if " " not in line), None)
-        return _Address(int(port), named.get("scheme", "http"), pubsub, named.get("proxy"))
-
-    def last_words(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return said[-1] if said else "it said nothing"
-
-
-def _wait_until_ready(
-    files: _Files,
-    process: subprocess.Popen[bytes] | None,
-    deadline: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> Running:
-    while clock() < deadline:
-        address = files.read_address()
-        pid = files.read_pid()
-        if address and pid and _accepts(address.port):
-            here = process is not None
-            return Running(files.name, pid, address.port, here, address.scheme, address.pubsub, address.proxy)
-        if process is not None and process.poll() is not None:
-            _reap()
-            msg = f"the {files.name} server ended at once: {files.last_words()} (log: {files.log})"
-            raise LifecycleError(msg)
-        sleep(0.02)
-    if process is not None:
-        process.kill()
-        process.wait()
-        _reap()
-    msg = f"the {files.name} server did not answer in time: {files.last_words()} (log: {files.log})"
-    raise LifecycleError(msg)
+def _running(name: str, pid: int, address: Address, *, started_here: bool = False) -> Running:
+    return Running(name, pid, address.port, started_here, address.scheme, address.pubsub, address.proxy)
 
 
 def _accepts(port: int) -> bool:
@@ -375,19 +325,6 @@ def _accepts(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _require_free(port: int, name: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            msg = (
-                f"port {port} on {HOST} is taken by another program (or another org): "
-                f"choose a free one with --{name}-port, 0 for any"
-            )
-            raise LifecycleError(msg) from None
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

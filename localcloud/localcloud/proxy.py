@@ -7,10 +7,11 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from localcloud.loopback import HOST
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-HOST = "127.0.0.1"
 PUBSUB_HOST = "api.pubsub.salesforce.com"
 _CONNECT = re.compile(rb"CONNECT ([A-Za-z0-9.\-]{1,253}):(\d{1,5}) HTTP/1\.[01]")
 _LONGEST_HEAD = 16_384

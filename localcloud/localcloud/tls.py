@@ -42,9 +42,7 @@ class Certificates(NamedTuple):
 
     def server_context(self) -> ssl.SSLContext:
         """What a server needs to speak https with them."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
+        return _context(self.certificate, self.key)
 
 
 def certificates(org: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Certificates:
@@ -65,6 +63,15 @@ def certificates(org: Path, *, now: Callable[[], datetime] = lambda: datetime.no
     return files
 
 
+def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """TLS with a certificate chain and its key (PEM), or None without.
+
+    Raises:
+        OSError: They cannot be read or used.
+    """
+    return None if cert is None else _context(cert, key)
+
+
 def trusting(bundle: Path, authority: Path, target: Path) -> Path:
     """A copy of a bundle of authorities with one more at its end, for clients that read only one file.
 
@@ -75,6 +82,12 @@ def trusting(bundle: Path, authority: Path, target: Path) -> Path:
     """
     _write(target, bundle.read_bytes().rstrip() + b"\n\n" + authority.read_bytes(), 0o644)
     return target
+
+
+def _context(cert: Path, key: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
 
 
 def _ends(certificate: Path) -> datetime:

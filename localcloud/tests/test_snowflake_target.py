@@ -60,7 +60,7 @@ def events(count: int, *, first: int = 0, value: str = "x" * 400) -> Iterator[di
     return (event(number, value) for number in range(first, first + count))
 
 
-def load(server: EmbeddedSnowflake, messages: Path, **settings: object) -> TargetRun:
+def load(server: EmbeddedSnowflake, messages: Path, **settings: Any) -> TargetRun:
     run = run_target(server.work, server.target_config(**settings), messages)
     assert run.code == 0, run.log
     return run

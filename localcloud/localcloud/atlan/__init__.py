@@ -47,13 +47,15 @@ For testers, from this machine only: `GET /` (the page), `GET /__localcloud__/jo
     clear_journal: true
     latency_ms: 80                 of every request
     delay: [{pattern, times, skip, seconds}]
-    fail:  [{pattern, times, skip, status, retry_after, after_commit, html}]   times: None is always
+    fail:  [{pattern, times, skip, status, retry_after, after_commit, html, body}]   times: None is always
     drop:  [{pattern, times, skip, mode, after_bytes}]     after_bytes: 0 is "committed, then the connection ends"
     rate_limit: {per_minute, block_seconds, retry_after}   per_minute 0: none; over it, 429 until the block is over
     index_lag_seconds: 5           how long search shows the state before a write; 0 catches up at once
     tokens: {expire: true}         OAuth tokens end; {revoke_keys: true}: API keys are refused; {restore: true}
     privileges: {deny: [...]}      create_custom_metadata, write_custom_metadata, update_assets, create_assets, search
     refuse: [guid or qualified name, ...]    a bulk request with one of these is refused whole (400)
+    lose: [{times, skip, guids, counted}]     searches that match one of these assets answer without all of them;
+                                   counted: true, the usual: their number is told all the same
     clock: {set, advance_seconds, tell}   the catalog's own clock; it rules the rate limit, the lag, all stamps and the
                                    `Date` of answers; tell: false leaves that header out
     crawl: {objects: {name: [fields]}, remove: [object or object.field], new_guids: bool}

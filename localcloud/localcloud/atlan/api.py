@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -24,9 +23,10 @@ from localcloud.atlan.lineage import Lineage, LineageIn
 from localcloud.atlan.login import Caller, TokenIn
 from localcloud.atlan.search import Searches, SearchIn
 from localcloud.atlan.types import TYPES, EntityType, Value
+from localcloud.serving import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from localcloud.atlan.login import Logins
     from localcloud.atlan.store import Store
@@ -53,23 +53,8 @@ _STRUCTS: list[Value] = [
 """Never empty: pyatlan takes an answer without any for that of an expired token."""
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A request; header names in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
-
-    @property
-    def path(self) -> str:
-        """The decoded path, without a slash at its end."""
-        return unquote(self.target.partition("?")[0], errors="replace").rstrip("/")
-
-    @property
-    def parameters(self) -> dict[str, list[str]]:
-        """The decoded parameters."""
-        return parse_qs(self.target.partition("?")[2], keep_blank_values=True, errors="replace")
+class Call(wire.Call, frozen=True):
+    """A request to the catalog."""
 
     def parameter(self, name: str) -> str:
         """The first value of a parameter, or an empty text."""
@@ -103,7 +88,7 @@ class Api:
         self._logins = logins
         self._switches = switches
         self._entities = Entities(store, switches.guard)
-        self._searches = Searches(store)
+        self._searches = Searches(store, switches.loss)
         self._lineage = Lineage(store)
 
     def kind(self, call: Call) -> str:

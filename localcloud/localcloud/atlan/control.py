@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,10 +11,12 @@ from localcloud.atlan.crawling import Crawl, crawl
 from localcloud.atlan.entities import Entities, EntityIn, Flags
 from localcloud.atlan.errors import AtlanError
 from localcloud.atlan.login import TokenControl  # noqa: TC001 - msgspec reads them at run time
-from localcloud.atlan.switches import Failure, PrivilegeControl, RateControl  # noqa: TC001
+from localcloud.atlan.switches import Failure, Loss, PrivilegeControl, RateControl  # noqa: TC001
 from localcloud.atlan.types import Value  # noqa: TC001
-from localcloud.salesforce.faults import Cut, Delay  # noqa: TC001
 from localcloud.salesforce.storage import instant_text
+from localcloud.serving import control
+from localcloud.serving.control import Positive  # noqa: TC001
+from localcloud.serving.faults import Cut, Delay  # noqa: TC001
 
 if TYPE_CHECKING:
     from localcloud.atlan.login import Logins
@@ -23,16 +24,12 @@ if TYPE_CHECKING:
     from localcloud.atlan.switches import Switches
     from localcloud.journal import Journal
 
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-Positive = Annotated[float, msgspec.Meta(ge=0)]
 TESTER = "tester"
 
 
-class Clock(msgspec.Struct, forbid_unknown_fields=True):
+class Clock(control.Clock, forbid_unknown_fields=True):
     """Sets the catalog's clock, then moves it; `tell` is whether answers have a `Date`."""
 
-    set: Instant | None = None
-    advance_seconds: float = 0.0
     tell: bool | None = None
 
 
@@ -57,6 +54,7 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
     tokens: TokenControl | None = None
     privileges: PrivilegeControl | None = None
     refuse: list[str] | None = None
+    lose: list[Loss] = []
     clock: Clock | None = None
     add: list[New] = []
     crawl: Crawl | None = None
@@ -110,13 +108,10 @@ class Controller:
         if asked.clear_journal:
             self._journal.clear()
         self._turn(asked)
-        clock = asked.clock or Clock()
-        if clock.set is not None:
-            self._store.clock.set(clock.set)
-        if clock.advance_seconds:
-            self._store.clock.advance(timedelta(seconds=clock.advance_seconds))
-        if clock.tell is not None:
-            self._switches.tells_time = clock.tell
+        if asked.clock is not None:
+            asked.clock.turn(self._store.clock)
+            if asked.clock.tell is not None:
+                self._switches.tells_time = asked.clock.tell
         try:
             added = [
                 self._entities.save([EntityIn(one.type_name, attributes=one.attributes)], Flags(), TESTER)
@@ -161,6 +156,7 @@ class Controller:
         switches.delays += asked.delay
         switches.failures += asked.fail
         switches.cuts += asked.drop
+        switches.losses += asked.lose
         if asked.rate_limit is not None:
             switches.limit(asked.rate_limit)
         if asked.index_lag_seconds is not None:

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
+from localcloud.atlan.control import State
 from localcloud.atlan.login import API_KEY, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET
 from localcloud.atlan.seeding import Sources, seed_catalog
-from localcloud.atlan.service import HOST, LARGEST_BODY, Service
+from localcloud.atlan.service import LARGEST_BODY, Service
 from localcloud.atlan.store import Store
 from localcloud.atlan.switches import USUAL_PER_MINUTE
 from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
-from localcloud.salesforce.running import tls_context
 from localcloud.salesforce.schema import OBJECTS
+from localcloud.serving import running
+from localcloud.serving.running import Served
+from localcloud.tls import tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from localcloud.atlan.assets import Asset
-    from localcloud.atlan.control import State
     from localcloud.atlan.types import Value
-    from localcloud.journal import JournalPage
-
-    Result = TypeVar("Result")
+    from localcloud.loopback import Address
 
 FILE = "atlan.sqlite"
 SEED = 7
 
 
-class Running:
+class Running(Served[State]):
     """A catalog that is served.
 
     Attributes:
-        url: Its address, such as `http://127.0.0.1:8183`.
         api_key: A key that it takes.
         oauth_client_id: A client that it knows.
         oauth_client_secret: The secret of that client.
@@ -49,24 +48,7 @@ class Running:
     api_key = API_KEY
     oauth_client_id = OAUTH_CLIENT_ID
     oauth_client_secret = OAUTH_CLIENT_SECRET
-
-    def __init__(self, url: str, service: Service, loop: asyncio.AbstractEventLoop) -> None:
-        self.url = url
-        self._service = service
-        self._loop = loop
-
-    def control(self, **switches: object) -> State:
-        """Turn switches, as the body of a control request names them.
-
-        Raises:
-            ValueError: A switch is unknown or its value not right.
-        """
-        body = msgspec.json.encode(switches)
-        return self._do(lambda: self._service.controller.apply(body))
-
-    def journal(self, after: int = 0) -> JournalPage:
-        """What it was asked."""
-        return self._service.journal.page(after)
+    _service: Service
 
     def assets(self, type_name: str | None = None, *, archived: bool = False) -> list[Asset]:
         """What the catalog holds now, whatever the index shows; archived assets only where asked for."""
@@ -92,18 +74,6 @@ class Running:
             return {names[key]: value for key, value in asset.custom_metadata.get(found.name, {}).items()}
 
         return self._do(read)
-
-    def stop(self) -> None:
-        """Let it stop now, before its context ends."""
-        self._loop.call_soon_threadsafe(self._service.stopping.set)
-
-    def _do(self, act: Callable[[], Result]) -> Result:
-        """Do something in the thread that serves, between two requests."""
-
-        async def run() -> Result:
-            return act()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
 
 def open_catalog(
@@ -133,9 +103,8 @@ def open_catalog(
     return store
 
 
-@contextlib.asynccontextmanager
-async def listening(service: Service, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
-    """Serve HTTP while the context lasts; yields the port.
+def listening(service: Service, port: int, tls: ssl.SSLContext | None) -> AbstractAsyncContextManager[Address]:
+    """Serve HTTP while the context lasts.
 
     Raises:
         OSError: The port is taken.
@@ -147,24 +116,7 @@ async def listening(service: Service, port: int, tls: ssl.SSLContext | None) -> 
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
     server = web.Server(service.handle, request_factory=request, access_log=None, max_line_size=2**20)
-    runner = web.ServerRunner(server, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, port, ssl_context=tls).start()
-        bound: int = runner.addresses[0][1]
-        service.url = f"{'https' if tls else 'http'}://{HOST}:{bound}"
-        yield bound
-    finally:
-        service.closing.set()
-        await runner.cleanup()
-
-
-async def _end_of_tasks() -> None:
-    """Cancel what still runs in this loop, such as an answer that was to wait, and see it end."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for one in others:
-        one.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    return running.listening(service, server, port, tls)
 
 
 @contextlib.contextmanager
@@ -197,40 +149,15 @@ def serve_in_thread(
         OSError: The port is taken.
     """
     tls = tls_context(tls_cert, tls_key)
-    store = open_catalog(folder, clock, seed, objects)
-    ready: list[Running | BaseException] = []
-    started = threading.Event()
-    stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
 
-    async def serve() -> None:
+    @contextlib.asynccontextmanager
+    async def serving() -> AsyncIterator[Running]:
         service = Service(store, requests_per_minute=requests_per_minute, sleep=sleep)
-        service.stopping = stop
         async with listening(service, port, tls):
-            ready.append(Running(service.url, service, loop))
-            started.set()
-            await stop.wait()
+            yield Running(service)
 
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            ready.append(error)
-        finally:
-            loop.run_until_complete(_end_of_tasks())
-            loop.close()
-            started.set()
-
-    thread = threading.Thread(target=run, name="localcloud-atlan", daemon=True)
-    thread.start()
-    started.wait()
-    outcome = ready[0]
-    try:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield outcome
-    finally:
-        with contextlib.suppress(RuntimeError):  # it has stopped before
-            loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        store.close()
+    with (
+        contextlib.closing(open_catalog(folder, clock, seed, objects)) as store,
+        running.in_thread("localcloud-atlan", serving) as served,
+    ):
+        yield served

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from localcloud.atlan.store import Store
+    from localcloud.atlan.switches import Loss
 
 DEEPEST = 10_000
 """`from` and `size` together may not go beyond this."""
@@ -60,10 +61,12 @@ class Searches:
 
     Args:
         store: The catalog's memory.
+        lose: Says what is left out of what was found, if anything.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lose: Callable[[list[Asset]], Loss | None] = lambda _found: None) -> None:
         self._store = store
+        self._lose = lose
         self._last: tuple[bytes, int, list[Asset]] | None = None
 
     def answer(self, asked: SearchIn) -> dict[str, Value]:
@@ -107,6 +110,10 @@ class Searches:
             fits = matcher(dsl.post_filter, self._store.definitions)
             page = [one for one in page if fits(one)]
         total = len(page)
+        loss = self._lose(page)
+        if loss is not None:
+            page = [one for one in page if one.guid not in loss.guids]
+            total = total if loss.counted else len(page)
         if dsl.search_after is not None:
             page = page[bisect_left(page, True, key=lambda one: self._after(one, dsl)) :]
         groups = {**dsl.aggregations, **dsl.aggs}

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localcloud.atlan.running import SEED, listening, open_catalog
-from localcloud.atlan.service import HOST, Service
+from localcloud.atlan.service import Service
 from localcloud.atlan.switches import USUAL_PER_MINUTE
+from localcloud.loopback import HOST
+from localcloud.serving.running import until_signalled
 from localcloud.tls import certificates
 
 if TYPE_CHECKING:
@@ -24,18 +25,8 @@ if TYPE_CHECKING:
 
 
 async def _serve(store: Store, port: int, ready_file: Path | None, tls: ssl.SSLContext | None, per_minute: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     service = Service(store, requests_per_minute=per_minute)
-    async with listening(service, port, tls) as bound:
-        print(f"mock Atlan on {service.url} (no data leaves this machine)", file=sys.stderr, flush=True)  # noqa: T201
-        if ready_file is not None:
-            part = ready_file.with_suffix(f"{ready_file.suffix}.part")
-            part.write_text(f"{HOST}:{bound}\n" + ("scheme https\n" if tls else ""))
-            part.replace(ready_file)
-        await stop.wait()
+    await until_signalled(service, listening(service, port, tls), "Atlan", ready_file)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,23 +6,21 @@ import asyncio
 import sys
 import time
 import traceback
-import zlib
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
 
 from aiohttp import web
 
 from localcloud.atlan.api import Answer, Api, Call
 from localcloud.atlan.console import Console
-from localcloud.atlan.control import Controller
+from localcloud.atlan.control import Controller, State
 from localcloud.atlan.errors import AtlanError
 from localcloud.atlan.login import Logins
 from localcloud.atlan.switches import USUAL_PER_MINUTE, Switches
-from localcloud.journal import Journal, Request
-from localcloud.salesforce import cuts
-from localcloud.salesforce.faults import noting
+from localcloud.journal import Request
 from localcloud.salesforce.storage import instant_text
+from localcloud.serving import cuts, service
+from localcloud.serving.service import JSON, received
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,26 +28,16 @@ if TYPE_CHECKING:
     from localcloud.atlan.store import Store
     from localcloud.atlan.switches import Failure
 
-HOST = "127.0.0.1"
-_JSON = "application/json;charset=UTF-8"
-_GZIP_FROM = 1_024
 LARGEST_BODY = 64 * 2**20
 
 
-class Service:
+class Service(service.Service[State]):
     """Everything behind the socket, wired together.
 
     Args:
         store: The catalog's memory.
         requests_per_minute: Over it callers are shut out for a minute; None: there is no limit.
         sleep: Waits for so many seconds, where a switch asks for that.
-
-    Attributes:
-        journal: What was asked.
-        controller: The switches.
-        stopping: Set by whoever wants the server to stop.
-        closing: Set when the server stops.
-        url: Where it is served, once it is.
     """
 
     def __init__(
@@ -59,51 +47,28 @@ class Service:
         requests_per_minute: int | None = USUAL_PER_MINUTE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        super().__init__(sleep)
         self.store = store
-        self.url = ""
-        self.journal = Journal()
-        self.stopping = asyncio.Event()
-        self.closing = asyncio.Event()
-        self._sleep = sleep
         self._switches = Switches(store.clock, requests_per_minute or 0)
         logins = Logins(store.clock)
         self._api = Api(store, logins, self._switches)
         self.controller = Controller(store, self._switches, logins, self.journal)
         self._console = Console(store, self.journal, self.controller, self.closing)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one HTTP request."""
-        if self._console.takes(request.path):
-            return await self._console.handle(request)
-        with noting() as struck:
-            return await self._answer(request, struck)
-
     async def _answer(self, request: web.BaseRequest, struck: list[str]) -> web.StreamResponse:
         started = time.perf_counter()
-        body = await request.read()
-        call = Call(
-            request.method, request.raw_path, {name.lower(): value for name, value in request.headers.items()}, body
-        )
-        shown = f"{call.method} {unquote_plus(request.raw_path, errors='replace')}"
+        call, shown = await received(request, Call)
         if pause := self._switches.delay(shown):
             await self._sleep(pause)
         cut = self._switches.cut(shown)
         if cut is not None and cut.before_answer:
             self._note(call, Answer(0, kind=self._api.kind(call)), started, struck)
             return await cuts.refuse(request, cut, self.closing)
-        headers = {"Content-Type": _JSON, "Date": format_datetime(self.store.clock.now(), usegmt=True)}
+        headers = {"Content-Type": JSON, "Date": format_datetime(self.store.clock.now(), usegmt=True)}
         answer = self._result(call, self._switches.failure(shown), headers)
         self._note(call, answer, started, struck)
-        content = answer.body
-        if cut is not None and cut.mode == "shorten":
-            content = cut.part(content)
-        elif cut is not None:
-            return await cuts.spoil(request, answer.status, content, headers, cut, self.closing)
-        if len(content) >= _GZIP_FROM and "gzip" in call.headers.get("accept-encoding", ""):
-            content = _gzip(content)
-            headers["Content-Encoding"] = "gzip"
         kind = web.Response if self._switches.tells_time else _Undated
-        return kind(status=answer.status, body=content or None, headers=headers)
+        return await self._send(request, answer.status, answer.body, headers, cut, kind)
 
     def _result(self, call: Call, failure: Failure | None, headers: dict[str, str]) -> Answer:
         """The answer of the API, or of a switch in its place; errors are answers too."""
@@ -152,13 +117,10 @@ def _failed(failure: Failure, kind: str, headers: dict[str, str]) -> Answer:
     """What a switch lets be answered."""
     error = failure.error()
     headers.update(error.headers)
+    if failure.body is not None:
+        return Answer(error.status, failure.body.encode(), kind)
     if not failure.as_html:
         return Answer(error.status, error.body(), kind)
     headers["Content-Type"] = "text/html; charset=utf-8"
     page = f"<html><body><h1>{error.status} {error.message}</h1></body></html>"
     return Answer(error.status, page.encode(), kind)
-
-
-def _gzip(content: bytes) -> bytes:
-    packer = zlib.compressobj(level=1, wbits=31)
-    return packer.compress(content) + packer.flush()

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from localcloud.atlan.errors import AtlanError, forbidden, invalid_parameters, too_fast
-from localcloud.salesforce.faults import Cut, Delay, Trap, note
+from localcloud.serving.faults import CommonSwitches, Trap, note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from localcloud.atlan.assets import Asset
     from localcloud.clock import OrgClock
 
-Struck = TypeVar("Struck", bound=Trap)
 Privilege = Literal["create_custom_metadata", "write_custom_metadata", "create_assets", "update_assets", "search"]
 USUAL_PER_MINUTE = 400
 USUAL_BLOCK_S = 60
@@ -34,13 +32,15 @@ class Failure(Trap, forbid_unknown_fields=True):
     """Answers with an error status; `retry_after`, seconds or an HTTP date, becomes a header.
 
     With `after_commit` the request is carried out first. `html` is what a gateway in front sends; 502 and 504 are
-    always that.
+    always that. With `body` that text is the answer, as of something on the way that knows better, also with a status
+    of success.
     """
 
-    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503
     retry_after: int | str | None = None
     after_commit: bool = False
     html: bool = False
+    body: str | None = None
 
     def error(self) -> AtlanError:
         """The answer."""
@@ -52,6 +52,17 @@ class Failure(Trap, forbid_unknown_fields=True):
     def as_html(self) -> bool:
         """Whether its body is a page."""
         return self.html or self.status in {502, 504}
+
+
+class Loss(Trap, forbid_unknown_fields=True):
+    """Searches that match some assets answer without them, as where a part of the index does not answer in time.
+
+    `guids` are theirs; searches that match none of them are not struck. With `counted` the answer says all the same
+    that they are there.
+    """
+
+    guids: frozenset[str] = frozenset()
+    counted: bool = True
 
 
 class RateControl(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +79,7 @@ class PrivilegeControl(msgspec.Struct, forbid_unknown_fields=True):
     deny: list[Privilege] = []
 
 
-class Switches:
+class Switches(CommonSwitches):
     """The state of all switches.
 
     Args:
@@ -76,7 +87,6 @@ class Switches:
         per_minute: The usual limit of requests; 0: none.
 
     Attributes:
-        latency_ms: Added to each request.
         refused: GUIDs and qualified names of assets that no write may hold.
         tells_time: Whether answers have a `Date`; like the clock itself, it stays when switches are turned off.
     """
@@ -84,19 +94,17 @@ class Switches:
     def __init__(self, clock: OrgClock, per_minute: int = USUAL_PER_MINUTE) -> None:
         self._clock = clock
         self._usual = per_minute
-        self._lock = Lock()
         self._asked: deque[int] = deque()
         self.blocked_until_ms = 0
         self.tells_time = True
-        self.reset()
+        super().__init__()
 
     def reset(self) -> None:
         """Turn all switches off."""
-        self.latency_ms = 0.0
-        self.delays: list[Delay] = []
+        super().reset()
         self.failures: list[Failure] = []
-        self.cuts: list[Cut] = []
         self.refused: set[str] = set()
+        self.losses: list[Loss] = []
         self.denied: set[Privilege] = set()
         self._per_minute = self._usual
         self._block_s: float = USUAL_BLOCK_S
@@ -134,14 +142,6 @@ class Switches:
             note("rate limit")
             raise too_fast(math.ceil(self._block_s) if self._retry_after else None)
 
-    def delay(self, text: str) -> float:
-        """How long a request is to wait, in seconds."""
-        with self._lock:
-            seconds = sum(one.seconds for one in self.delays if one.strikes(text)) + self.latency_ms / 1_000
-        if seconds:
-            note(f"delay {seconds:g} s")
-        return seconds
-
     def failure(self, text: str) -> Failure | None:
         """The failure that a request meets, if any."""
         found = self._first(self.failures, text)
@@ -149,12 +149,15 @@ class Switches:
             note(f"fail {found.status}{' after commit' if found.after_commit else ''}")
         return found
 
-    def cut(self, text: str) -> Cut | None:
-        """How the connection of a request is to be spoilt, if it is."""
-        found = self._first(self.cuts, text)
-        if found is not None:
-            note(found.mode)
-        return found
+    def loss(self, found: Iterable[Asset]) -> Loss | None:
+        """What a search leaves out of what it found, if anything."""
+        if not self.losses:
+            return None
+        guids = {one.guid for one in found}
+        loss = self._first([one for one in self.losses if not guids.isdisjoint(one.guids)], "indexsearch")
+        if loss is not None:
+            note(f"lose {len(guids.intersection(loss.guids))}")
+        return loss
 
     def require(self, privilege: Privilege, what: str) -> None:
         """Check a privilege.
@@ -188,7 +191,3 @@ class Switches:
             if before.get(name) != asset.custom_metadata.get(name):
                 where = f"guid={asset.guid}, business-metadata-name={name}"
                 self.require("write_custom_metadata", f"add/update business-metadata: {where}")
-
-    def _first(self, traps: Sequence[Struck], text: str) -> Struck | None:
-        with self._lock:
-            return next((trap for trap in traps if trap.strikes(text)), None)

@@ -14,13 +14,15 @@ from localcloud.salesforce.actions.documents import Action, ActionError, Outcome
 from localcloud.salesforce.actions.settings import ActionSettings, save
 from localcloud.salesforce.bulk.control import BulkControl, JobFailure  # noqa: TC001
 from localcloud.salesforce.cost import QueryControl  # noqa: TC001
-from localcloud.salesforce.faults import Cut, Delay, Failure, Pad, Trap  # noqa: TC001 - msgspec reads them at run time
+from localcloud.salesforce.faults import Failure, Pad  # noqa: TC001 - msgspec reads them at run time
 from localcloud.salesforce.limits import LimitControl  # noqa: TC001
 from localcloud.salesforce.login.policies import LoginControl  # noqa: TC001
 from localcloud.salesforce.pubsub.control import PubSubControl  # noqa: TC001 - msgspec reads it at run time
 from localcloud.salesforce.replication import Replication, ReplicationControl
 from localcloud.salesforce.storage import instant_text
 from localcloud.salesforce.tuning import Tuning
+from localcloud.serving.control import Clock, Instant, Positive  # noqa: TC001
+from localcloud.serving.faults import Cut, Delay, Trap  # noqa: TC001 - msgspec reads them at run time
 
 if TYPE_CHECKING:
     from localcloud.journal import Journal
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from localcloud.salesforce.org import Org
     from localcloud.salesforce.pubsub.control import PubSubController
 
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-Positive = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -47,13 +47,6 @@ class Forbid(msgspec.Struct, forbid_unknown_fields=True):
 
     objects: list[str] = []
     fields: list[str] = []
-
-
-class Clock(msgspec.Struct, forbid_unknown_fields=True):
-    """Sets the org's clock, then moves it."""
-
-    set: Instant | None = None
-    advance_seconds: float = 0.0
 
 
 class Late(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -190,11 +183,8 @@ class Controller:
         if asked.clear_journal:
             self._journal.clear()
         self._turn(asked)
-        clock = asked.clock or Clock()
-        if clock.set is not None:
-            self._org.clock.set(clock.set)
-        if clock.advance_seconds:
-            self._org.clock.advance(timedelta(seconds=clock.advance_seconds))
+        if asked.clock is not None:
+            asked.clock.turn(self._org.clock)
         acted = [self.act(action) for action in asked.act]
         now = self._org.clock.now()
         try:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,62 +13,44 @@ import msgspec
 from aiohttp import web
 
 from localcloud import proxy
+from localcloud.loopback import HOST
+from localcloud.salesforce.control import State
 from localcloud.salesforce.org import Org
-from localcloud.salesforce.service import HOST, Service
+from localcloud.salesforce.service import Service
 from localcloud.scenario import Scenario, ScenarioState, load_scenario
+from localcloud.serving import running
+from localcloud.serving.running import Served
+from localcloud.tls import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from localcloud.journal import JournalPage
-    from localcloud.salesforce.control import State
+    from localcloud.loopback import Address
     from localcloud.salesforce.pubsub.bus import ShownEvent
+    from localcloud.scenario import Player
 
 
-class Running:
+class Running(Served[State]):
     """A server that runs.
 
     Attributes:
-        url: Its address, such as `http://127.0.0.1:8080`.
         org_path: The folder of the org.
         proxy: The address of its proxy, if it has one.
         pubsub: Where its Pub/Sub API listens: `127.0.0.1:7443`.
     """
 
-    def __init__(
-        self, url: str, service: Service, loop: asyncio.AbstractEventLoop, *, proxy: str | None = None
-    ) -> None:
-        self.url = url
-        self.proxy = proxy
+    _service: Service
+
+    def __init__(self, service: Service, proxy: str | None = None) -> None:
+        super().__init__(service)
+        self.proxy = f"http://{proxy}" if proxy else None
         self.pubsub = service.pubsub or ""
         self.org_path = service.org.path
-        self._service = service
-        self._loop = loop
-
-    def control(self, **switches: object) -> State:
-        """Turn switches, as the body of a control request names them.
-
-        Raises:
-            ValueError: A switch is unknown or its value not right.
-        """
-        body = msgspec.json.encode(switches)
-
-        async def apply() -> State:
-            return self._service.controller.apply(body)
-
-        return asyncio.run_coroutine_threadsafe(apply(), self._loop).result()
-
-    def stop(self) -> None:
-        """Let it stop now, before its context ends."""
-        self._loop.call_soon_threadsafe(self._service.stopping.set)
 
     def play(self, scenario: Scenario) -> None:
         """Begin a scenario, in place of the one that is being played."""
-
-        async def play() -> None:
-            self._service.player.play(scenario)
-
-        asyncio.run_coroutine_threadsafe(play(), self._loop).result()
+        self._do(lambda: self._service.player.play(scenario))
 
     def scenario(self) -> ScenarioState:
         """How far the scenario is."""
@@ -77,41 +58,58 @@ class Running:
 
     def events(self, topic: str, n: int = 100) -> list[ShownEvent]:
         """The newest events of a topic, newest first."""
+        return self._do(lambda: self._service.bus.last_events(topic, n))
 
-        async def newest() -> list[ShownEvent]:
-            return self._service.bus.last_events(topic, n)
 
-        return asyncio.run_coroutine_threadsafe(newest(), self._loop).result()
+class Ports(msgspec.Struct, frozen=True):
+    """Where an org is to listen; 0 takes any free port, and without one for it there is no proxy."""
 
-    def journal(self, after: int = 0) -> JournalPage:
-        """What it was asked."""
-        return self._service.journal.page(after)
+    http: int = 0
+    pubsub: int = 0
+    proxy: int | None = None
 
 
 @contextlib.asynccontextmanager
-async def listening(service: Service, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
-    """Serve HTTP while the context lasts; yields the port.
+async def listening(
+    service: Service,
+    ports: Ports,
+    tls: ssl.SSLContext | None,
+    pair: tuple[Path, Path] | None,
+    scenario: Scenario | None,
+) -> AsyncIterator[Address]:
+    """Serve HTTP, the Pub/Sub API and the proxy while the context lasts; yields where.
+
+    Args:
+        service: The org behind them.
+        ports: Where to listen.
+        tls: With it, https is spoken.
+        pair: Certificate chain and private key; with them the Pub/Sub API speaks TLS.
+        scenario: What is to happen when.
 
     Raises:
-        OSError: The port is taken.
+        OSError: A port is taken.
     """
     server = web.Server(service.handle, max_line_size=4 * 2**20, max_field_size=2**20, access_log=None)
-    runner = web.ServerRunner(server, shutdown_timeout=1.0)
-    await runner.setup()
+    with contextlib.closing(service):
+        async with (
+            running.listening(service, server, ports.http, tls) as address,
+            _watching(service.player),
+            service.publishing(ports.pubsub, pair) as events,
+            proxy.beside(address.port, events if pair else None, ports.proxy) as tunnels,
+        ):
+            if scenario is not None:
+                service.player.play(scenario)
+            yield replace(address, pubsub=service.pubsub, proxy=f"{HOST}:{tunnels}" if tunnels else None)
+
+
+@contextlib.asynccontextmanager
+async def _watching(player: Player) -> AsyncIterator[None]:
+    watch = asyncio.create_task(player.watch())
     try:
-        await web.TCPSite(runner, HOST, port, ssl_context=tls).start()
-        bound = runner.addresses[0][1]
-        service.url = f"{'https' if tls else 'http'}://{HOST}:{bound}"
-        watch = asyncio.create_task(service.player.watch())
-        try:
-            yield bound
-        finally:
-            watch.cancel()
-            await asyncio.wait([watch])
+        yield
     finally:
-        service.closing.set()
-        await runner.cleanup()
-        service.close()
+        watch.cancel()
+        await asyncio.wait([watch])
 
 
 @contextlib.contextmanager
@@ -145,61 +143,17 @@ def serve_in_thread(
         ScenarioError: The file holds no scenario.
     """
     script = load_scenario(scenario) if isinstance(scenario, Path) else scenario
-    own = Org.open(org.path, clock=org.clock) if isinstance(org, Org) else Org.open(org)
+    ports, pair = Ports(port, pubsub_port, proxy_port), (tls_cert, tls_key) if tls_cert and tls_key else None
     tls = tls_context(tls_cert, tls_key)
-    ready: list[Running | BaseException] = []
-    started = threading.Event()
-    stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
 
-    async def serve() -> None:
+    @contextlib.asynccontextmanager
+    async def serving() -> AsyncIterator[Running]:
         service = Service(own, real=real, sleep=sleep)
-        service.stopping = stop
-        pair = (tls_cert, tls_key) if tls_cert and tls_key else None
-        async with (
-            listening(service, port, tls) as bound,
-            service.publishing(pubsub_port, pair) as events,
-            proxy.beside(bound, events if pair else None, proxy_port) as tunnels,
-        ):
-            if script is not None:
-                service.player.play(script)
-            ready.append(Running(service.url, service, loop, proxy=f"http://{HOST}:{tunnels}" if tunnels else None))
-            started.set()
-            await stop.wait()
+        async with listening(service, ports, tls, pair, script) as address:
+            yield Running(service, address.proxy)
 
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            ready.append(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-            started.set()
-
-    thread = threading.Thread(target=run, name="localcloud-salesforce", daemon=True)
-    thread.start()
-    started.wait()
-    outcome = ready[0]
-    try:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield outcome
-    finally:
-        with contextlib.suppress(RuntimeError):  # it has stopped before
-            loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        own.close()
-
-
-def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """TLS with a certificate chain and its key (PEM), or None without.
-
-    Raises:
-        OSError: They cannot be read or used.
-    """
-    if cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    return context
+    with (
+        Org.open(org.path, clock=org.clock) if isinstance(org, Org) else Org.open(org) as own,
+        running.in_thread("localcloud-salesforce", serving) as served,
+    ):
+        yield served

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localcloud import proxy
+from localcloud.loopback import HOST
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.pubsub.server import PortTakenError
-from localcloud.salesforce.running import Running, listening, serve_in_thread, tls_context
-from localcloud.salesforce.service import HOST, LONGEST_URI, Service
+from localcloud.salesforce.running import Ports, Running, listening, serve_in_thread
+from localcloud.salesforce.service import LONGEST_URI, Service
 from localcloud.scenario import Scenario, ScenarioError, load_scenario
-from localcloud.tls import certificates
+from localcloud.serving.running import until_signalled
+from localcloud.tls import certificates, tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -28,36 +28,15 @@ __all__ = ["HOST", "LONGEST_URI", "Running", "Service", "main", "serve_in_thread
 
 async def _serve(
     org: Org,
-    port: int,
+    ports: Ports,
     ready_file: Path | None,
     tls: ssl.SSLContext | None,
+    pair: tuple[Path, Path] | None,
     scenario: Scenario | None,
-    proxy_port: int | None = None,
-    pubsub_port: int = 0,
-    pair: tuple[Path, Path] | None = None,
 ) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     service = Service(org)
-    async with (
-        listening(service, port, tls) as bound,
-        service.publishing(pubsub_port, pair) as events,
-        proxy.beside(bound, events if pair else None, proxy_port) as tunnels,
-    ):
-        if scenario is not None:
-            service.player.play(scenario)
-        print(f"mock Salesforce org on {service.url} (no data leaves this machine)", file=sys.stderr, flush=True)  # noqa: T201
-        if ready_file is not None:
-            part = ready_file.with_suffix(ready_file.suffix + ".part")
-            part.write_text(
-                f"{HOST}:{bound}\n{HOST}:{events}\n"
-                + (f"proxy {HOST}:{tunnels}\n" if tunnels else "")
-                + ("scheme https\n" if tls else "")
-            )
-            part.replace(ready_file)
-        await stop.wait()
+    serving = listening(service, ports, tls, pair, scenario)
+    await until_signalled(service, serving, "Salesforce org", ready_file)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,10 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
             if options.tls and tls is None:
                 own = certificates(options.org)
                 tls, pair = own.server_context(), (own.certificate, own.key)
-            served = _serve(
-                org, options.port, options.ready_file, tls, scenario, options.proxy_port, options.pubsub_port, pair
-            )
-            asyncio.run(served)
+            ports = Ports(options.port, options.pubsub_port, options.proxy_port)
+            asyncio.run(_serve(org, ports, options.ready_file, tls, pair, scenario))
     except ScenarioError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

@@ -7,21 +7,18 @@ import contextlib
 import sys
 import time
 import traceback
-import zlib
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
+from typing import TYPE_CHECKING, ClassVar
 
-from aiohttp import web
-
-from localcloud.journal import Journal, Request
+from localcloud.journal import Request
+from localcloud.loopback import HOST
 from localcloud.page.site import Page
-from localcloud.salesforce import cuts, describe
+from localcloud.salesforce import describe
 from localcloud.salesforce.actions import Actions
 from localcloud.salesforce.console import Console
-from localcloud.salesforce.control import Controller
+from localcloud.salesforce.control import Controller, State
 from localcloud.salesforce.errors import ApiError
-from localcloud.salesforce.faults import Switches, noting
+from localcloud.salesforce.faults import Switches
 from localcloud.salesforce.login import LoginService, OAuthError, Sessions
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.pubsub.bus import Bus
@@ -32,19 +29,20 @@ from localcloud.salesforce.storage import instant_text
 from localcloud.salesforce.tuning import Tuning
 from localcloud.salesforce.wire import Answer, Call, error_body
 from localcloud.scenario import Player
+from localcloud.serving import cuts, service
+from localcloud.serving.service import JSON, received
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
-HOST = "127.0.0.1"
+    from aiohttp import web
+
 LONGEST_URI = 16_384
 _DATA = "/services/data"
-_JSON = "application/json;charset=UTF-8"
-_GZIP_FROM = 1_024
 
 
-class Service:
+class Service(service.Service[State]):
     """Everything behind the socket, wired together.
 
     Args:
@@ -53,13 +51,13 @@ class Service:
         sleep: Waits for so many seconds, where a switch asks for that.
 
     Attributes:
-        journal: What was asked.
-        controller: The switches.
         bus: The event bus.
         player: Plays a scenario.
-        stopping: Set by whoever wants the server to stop.
-        closing: Set when the server stops.
     """
+
+    controller: Controller
+    _console: Console
+    _packed: ClassVar[Mapping[str, str]] = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 
     def __init__(
         self,
@@ -68,10 +66,9 @@ class Service:
         real: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        super().__init__(sleep)
         self.org = org
-        self.url = ""
         self.pubsub: str | None = None
-        self.journal = Journal()
         self._tuning = tuning = Tuning(org.clock.now_ms)
         self._switches = Switches(tuning.usage)
         self._sessions = Sessions(org.org_id)
@@ -85,9 +82,6 @@ class Service:
             org, self._switches, self._sessions, self.journal, self._login, tuning=tuning, actions=actions
         )
         self.player = Player(org.clock, self.controller)
-        self.stopping = asyncio.Event()
-        self.closing = asyncio.Event()
-        self._sleep = sleep
         page = Page(
             org, self.journal, self.controller, self.player, tuning.usage, self.bus, lambda: (self.url, self.pubsub)
         )
@@ -123,22 +117,11 @@ class Service:
             self.controller.pubsub = None
             await asyncio.to_thread(server.stop)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one HTTP request."""
-        if self._console.takes(request.path):
-            return await self._console.handle(request)
-        with noting() as struck:
-            return await self._answer(request, struck)
-
     async def _answer(self, request: web.BaseRequest, struck: list[str]) -> web.StreamResponse:
         started = time.perf_counter()
-        body = await request.read()
-        call = Call(
-            request.method, request.raw_path, {name.lower(): value for name, value in request.headers.items()}, body
-        )
-        shown = f"{call.method} {unquote_plus(request.raw_path, errors='replace')}"
+        call, shown = await received(request, Call)
         self.player.look_at_clock()
-        if pause := self._switches.delay(shown, data=call.path.startswith(f"{_DATA}/")):
+        if pause := self._switches.delay(shown, latency=call.path.startswith(f"{_DATA}/")):
             await self._sleep(pause)
         cut = self._switches.cut(shown)
         if cut is not None and cut.before_answer:
@@ -146,7 +129,7 @@ class Service:
             self.player.answered(shown)
             return await cuts.refuse(request, cut, self.closing)
         spent = self._switches.spent
-        response_headers = {"Content-Type": _JSON, "Server": "localcloud"}
+        response_headers = {"Content-Type": JSON, "Server": "localcloud"}
         if call.path.startswith(_DATA):  # the login service lives elsewhere and shows real time
             response_headers["Date"] = format_datetime(self.org.clock.now(), usegmt=True)
         answer = await self._result(request, call, shown, response_headers)
@@ -158,15 +141,7 @@ class Service:
             content = self._switches.pad(shown, content)
         self._note(call, answer, started, self._switches.spent - spent, struck)
         self.player.answered(shown)
-        if cut is not None and cut.mode == "shorten":
-            content = cut.part(content)
-        elif cut is not None:
-            return await cuts.spoil(request, answer.status, content, response_headers, cut, self.closing)
-        if len(content) >= _GZIP_FROM and "gzip" in call.headers.get("accept-encoding", ""):
-            content = await asyncio.to_thread(_gzip, content)
-            response_headers["Content-Encoding"] = "gzip"
-            response_headers["Vary"] = "Accept-Encoding"
-        return web.Response(status=answer.status, body=content, headers=response_headers)
+        return await self._send(request, answer.status, content, response_headers, cut)
 
     async def _result(
         self, request: web.BaseRequest, call: Call, shown: str, response_headers: dict[str, str]
@@ -233,8 +208,3 @@ def _check_size(request: web.BaseRequest) -> None:
         raise ApiError(414, "URI_TOO_LONG", "URI Too Long")
     if uri + sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > LONGEST_URI:
         raise ApiError(431, "HEADERS_TOO_LARGE", "Request Header Fields Too Large")
-
-
-def _gzip(content: bytes) -> bytes:
-    packer = zlib.compressobj(level=1, wbits=31)
-    return packer.compress(content) + packer.flush()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import msgspec
+
+from localcloud.serving import wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,17 +20,12 @@ _WHOLE_URL = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _RECORD_KINDS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A request to the data API; header names in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
+class Call(wire.Call, frozen=True):
+    """A request to the data API."""
 
     @property
     def path(self) -> str:
-        """The decoded path, without a slash at its end."""
+        """The decoded path, without a slash at its end and without a host."""
         path = _WHOLE_URL.sub("", self.target.partition("?")[0])
         return unquote(path, errors="replace").rstrip("/")
 
@@ -67,7 +64,7 @@ class Call(msgspec.Struct, frozen=True):
 
     def parameter(self, name: str) -> str | None:
         """The decoded value of a parameter."""
-        found = parse_qs(self.target.partition("?")[2], keep_blank_values=True, errors="replace").get(name)
+        found = self.parameters.get(name)
         return found[0] if found else None
 
 

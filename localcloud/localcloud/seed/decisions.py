@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from localcloud.salesforce.actions.truth import MARK
+from localcloud.salesforce.actions.truth import MARK, TruthChange
+from localcloud.salesforce.actions.values import canonical_number
 from localcloud.seed.model import ACTIVITIES, MODELS, SNAPSHOT_FIELDS, stream_name
 
 if TYPE_CHECKING:
@@ -32,17 +33,6 @@ class Ref(msgspec.Struct, frozen=True):
     name: str
 
 
-class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One field of one save; ``old`` and ``new`` are canonical text, for a look-up the ids."""
-
-    field: str
-    type: str
-    old: str | None
-    new: str | None
-    old_name: str | None = None
-    new_name: str | None = None
-
-
 class Decision(msgspec.Struct, omit_defaults=True):
     """One save (transaction): a line of the truth log.
 
@@ -59,7 +49,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     action: Action
     object: str
     record: str
-    changes: tuple[Change, ...]
+    changes: tuple[TruthChange, ...]
     process: str | None = None
     instance: str | None = None
     step: str | None = None
@@ -136,7 +126,7 @@ class Story:
     def _save(
         self, at: str, actor: str, action: Action, values: Mapping[str, Value], unrecorded: tuple[str, ...]
     ) -> bool:
-        changes = [Change(name, self._fields[name].type, None, None) for name in unrecorded]
+        changes = [TruthChange(name, self._fields[name].type, None, None) for name in unrecorded]
         state = self._state
         for name, new in values.items():
             old = state.get(name)
@@ -146,9 +136,9 @@ class Story:
             if isinstance(new, Ref) or isinstance(old, Ref):
                 before = (old.id, old.name) if isinstance(old, Ref) else (None, None)
                 after = (new.id, new.name) if isinstance(new, Ref) else (None, None)
-                changes.append(Change(name, "lookup", before[0], after[0], before[1], after[1]))
+                changes.append(TruthChange(name, "lookup", before[0], after[0], before[1], after[1]))
             else:
-                changes.append(Change(name, self._fields[name].type, old, new))
+                changes.append(TruthChange(name, self._fields[name].type, old, new))
         if changes or action == "create":
             self.decisions.append(Decision(at, actor, action, self.object, self.record, tuple(changes)))
             return True
@@ -332,9 +322,4 @@ def number_text(text: str, *, places: int | None = None) -> str:
         raise ValueError(f"{text!r} is not a number") from error
     if not number.is_finite():
         raise ValueError(f"{text!r} is not a finite number")
-    if places is not None:
-        number = round(number, places)
-    plain = f"{number:f}"
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain in ("-0", "") else plain
+    return canonical_number(number if places is None else round(number, places))

@@ -12,7 +12,8 @@ from localcloud.seed.model import ACTIVITIES
 from localcloud.seed.values import api_instant, typed
 
 if TYPE_CHECKING:
-    from localcloud.seed.decisions import Change, Decision
+    from localcloud.salesforce.actions.truth import TruthChange
+    from localcloud.seed.decisions import Decision
     from localcloud.seed.people import NewId, Row
 
 _API_VERSION = 60
@@ -106,7 +107,7 @@ class ExtraRows:
         else:
             latest[decision.record] = row
 
-    def _activity_history(self, decision: Decision, change: Change, data_type: str) -> None:
+    def _activity_history(self, decision: Decision, change: TruthChange, data_type: str) -> None:
         at = api_instant(decision.at)
         row: dict[str, object] = {
             "Id": self._next("ActivityFieldHistory"),

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from localcloud.seed.decisions import APPROVAL_ACTIONS, Change, Decision, is_conversion
+from localcloud.seed.decisions import APPROVAL_ACTIONS, Decision, is_conversion
 from localcloud.seed.model import MODELS, SNAPSHOT_FIELDS, is_closed_status, stage
 from localcloud.seed.values import api_instant, number, typed
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
+    from localcloud.salesforce.actions.truth import TruthChange
     from localcloud.seed.people import NewId, Row
 
 _FORECAST_NAMES = {"BestCase": "Best Case", "Forecast": "Commit"}
@@ -151,7 +152,7 @@ class RowMaker:
             closed = is_closed_status(fields.get("Status"))
             record.closed = (record.closed or decision.at) if closed else None
 
-    def _history_of(self, record: _Record, decision: Decision, change: Change) -> None:
+    def _history_of(self, record: _Record, decision: Decision, change: TruthChange) -> None:
         field = MODELS[decision.object].fields[change.field]
         if not field.tracked:
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from localcloud.seed.decisions import Change, Decision, Ref, Story, date_text, instant_text
+from localcloud.salesforce.actions.truth import TruthChange
+from localcloud.seed.decisions import Decision, Ref, Story, date_text, instant_text
 from localcloud.seed.log_files import LOG_TYPES, log_rows
 from localcloud.seed.model import ARCHIVED_OBJECTS
 
@@ -252,8 +253,8 @@ class Sidelines:
         return Decision(instant_text(now), None, "event_log", "EventLogFile", key, _values(values))
 
 
-def _values(values: Mapping[str, str | None]) -> tuple[Change, ...]:
-    return tuple(Change(name, "text", None, value) for name, value in values.items())
+def _values(values: Mapping[str, str | None]) -> tuple[TruthChange, ...]:
+    return tuple(TruthChange(name, "text", None, value) for name, value in values.items())
 
 
 def _exact(second: int) -> str:

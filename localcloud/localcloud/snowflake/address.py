@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-HOST = "127.0.0.1"
+from localcloud.loopback import HOST
+
 DEFAULT_PORT = 8181
 
 TARGET_ENVIRONMENT = {

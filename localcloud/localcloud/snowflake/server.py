@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import uvicorn
 
+from localcloud.loopback import HOST, Address
 from localcloud.snowflake import repairs
-from localcloud.snowflake.address import HOST
 from localcloud.snowflake.application import create_application
 from localcloud.snowflake.warehouse import Warehouse
 
@@ -93,14 +93,11 @@ class _AnnouncingServer(uvicorn.Server):  # type: ignore[misc]  # untyped base
         await super().startup(sockets=sockets)
         if not self.started or not sockets:
             return
-        address = "{}:{}".format(*sockets[0].getsockname())
-        print(  # noqa: T201
-            f"Embedded stand-in for Snowflake on {address}, data in {self._folder}. This is not Snowflake.", flush=True
-        )
+        address = Address(sockets[0].getsockname()[1])
+        where = f"{HOST}:{address.port}, data in {self._folder}"
+        print(f"Embedded stand-in for Snowflake on {where}. This is not Snowflake.", flush=True)  # noqa: T201
         if self._ready_file:
-            fresh = self._ready_file.with_name(self._ready_file.name + ".new")
-            fresh.write_text(address + "\n", encoding="ascii")
-            fresh.replace(self._ready_file)
+            address.announce(self._ready_file)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

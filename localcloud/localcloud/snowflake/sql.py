@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from localcloud.snowflake.address import DEFAULT_PORT, HOST
+from localcloud.loopback import HOST
+from localcloud.snowflake.address import DEFAULT_PORT
 from localcloud.snowflake.script import Splitter
 from localcloud.snowflake.table import as_text, render
 

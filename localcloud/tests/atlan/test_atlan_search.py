@@ -250,3 +250,22 @@ def test_the_index_lags_behind_as_long_as_it_is_told_to(catalog: Any) -> None:
     assert catalog.found(named) == ["new"]
     catalog.server.control(index_lag_seconds=0)
     assert catalog.found(named) == []
+
+
+def test_a_part_of_the_index_may_be_missing_from_an_answer(catalog: Any) -> None:
+    """Reference, search, `allow_partial_search_results`: "returns partial results if there are request timeouts"."""
+    guids = [one.guid for one in catalog.server.assets("SalesforceObject")][:3]
+    whole = catalog.search(both(OBJECTS, ACTIVE))["approximateCount"]
+    catalog.server.control(lose=[{"guids": guids, "skip": 1}, {"guids": guids, "counted": False}])
+    assert catalog.search({"term": {"__typeName.keyword": "SalesforceOrganization"}})["approximateCount"] == 1
+    told = []
+    for _ in range(4):
+        answer = catalog.search(both(OBJECTS, ACTIVE))
+        shown = {one["guid"] for one in answer["entities"]}
+        told.append((answer["approximateCount"], len(shown), shown.isdisjoint(guids)))
+    assert told == [
+        (whole - 3, whole - 3, True),
+        (whole, whole - 3, True),
+        (whole, whole, False),
+        (whole, whole, False),
+    ]

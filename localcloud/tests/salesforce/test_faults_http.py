@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from localcloud.salesforce.fewer import first_rows
 from localcloud.salesforce.org import Org
+from localcloud.serving.fewer import first_rows
 
 Serve = Callable[..., Any]
 NAMES = "SELECT Name FROM Opportunity ORDER BY Id"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from localcloud.salesforce.faults import Trap
+from localcloud.serving.faults import Trap
 
 Positive = Annotated[float, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]

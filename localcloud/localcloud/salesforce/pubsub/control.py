@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from localcloud.salesforce.faults import Trap  # noqa: TC001 - msgspec reads it at run time
 from localcloud.salesforce.ids import make_id
 from localcloud.salesforce.limits import DELIVERED_EVENTS, LimitControl
 from localcloud.salesforce.pubsub.settings import (  # noqa: TC001 - msgspec reads them at run time
@@ -22,6 +21,7 @@ from localcloud.salesforce.pubsub.switches import (  # noqa: TC001 - msgspec rea
     RpcFailure,
 )
 from localcloud.salesforce.sobject import Field
+from localcloud.serving.faults import Trap  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
     from localcloud.salesforce.org import Org

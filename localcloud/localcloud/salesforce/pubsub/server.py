@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from localcloud.loopback import HOST, is_free
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.pubsub import store
 from localcloud.salesforce.pubsub.contract import CLASSES, FULL_SERVICE
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from localcloud.salesforce.limits import Usage
     from localcloud.salesforce.login.sessions import Sessions
     from localcloud.salesforce.pubsub.patience import Patience
-
-HOST = "127.0.0.1"
 
 
 class PortTakenError(OSError):
@@ -101,8 +99,9 @@ class PubSubServer:
         self._lock = Lock()
         self._draining: list[Event] = []
         try:
-            if port:
-                _require_free(port)
+            # Servers share their port with their successors, so that a port in use has to be noticed here.
+            if port and not is_free(port):
+                raise PortTakenError(port)
             self._server, self.port = self._start(port)
         except OSError:
             self._org.close()
@@ -241,13 +240,3 @@ def _credentials(cert: Path | None, key: Path | None) -> grpc.ServerCredentials 
     if cert is None or key is None:
         return None
     return grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])
-
-
-def _require_free(port: int) -> None:
-    """Servers share their port with their successors, so that a port in use has to be noticed here."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise PortTakenError(port) from error

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
-from localcloud.salesforce.faults import Trap
 from localcloud.salesforce.pubsub.errors import PREFIX, RST_STREAM, TABLE, PubSubError
+from localcloud.serving.faults import Trap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import pytest
 
-from localcloud.salesforce.faults import Trap
 from localcloud.salesforce.pubsub.contract import CLASSES
 from localcloud.salesforce.pubsub.control import Duplicate, GoAway, Migration, PubSubControl
 from localcloud.salesforce.pubsub.server import PortTakenError, PubSubServer
 from localcloud.salesforce.pubsub.switches import ConnectionCut, Hang, LargeResponse
 from localcloud.salesforce.server import serve_in_thread
+from localcloud.serving.faults import Trap
 from localcloud.tls import certificates
 
 ACCOUNTS = "/data/AccountChangeEvent"

@@ -12,7 +12,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localcloud.salesforce.faults import Cut
+    from localcloud.serving.faults import Cut
 
 _LOOK_AFTER_CLIENT_S = 1.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)  # closing sends RST and forgets what was not sent

@@ -1,0 +1,1 @@
+"""What every service on loopback shares, whatever it stands in for: sockets, threads, faults, testers' requests."""
