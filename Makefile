@@ -39,7 +39,7 @@ export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 # Set-ups of other projects must not leak into this one.
-unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT PYTHONPATH PYTHONHOME MAKEFLAGS
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT PYTHONPATH PYTHONHOME MAKEFLAGS PYTHONDONTWRITEBYTECODE
 
 # The clients of `make conformance`, each with its pins in conformance/constraints.
 STRANGERS := simple-salesforce tap-salesforce airbyte-source-salesforce aiosfpubsub pysfpubsub sfprotostash pyatlan node

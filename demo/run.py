@@ -122,7 +122,7 @@ class Demo:
     @property
     def ledger(self) -> Path:
         """The ledger of target-atlan-metadata: beside the catalog that its figures are in."""
-        return self.org.resolve() / "ledger.db"
+        return self.org.resolve() / lifecycle.LEDGER
 
     @property
     def empty_targets(self) -> list[str]:
@@ -260,10 +260,7 @@ def run_chain(number: int, demo: Demo, target: str, cloud: Cloud, lock: int) -> 
     step(number, f"meltano run {' '.join(pipeline.chain(target))}")
     log = demo.org / "logs" / f"{target}.log"
     variables = meltano_environment(demo.org, demo.schema, cloud.salesforce, cloud.snowflake, cloud.atlan)
-    variables |= {
-        "TARGET_ATLAN_METADATA_LEDGER_URL": f"sqlite:///{demo.ledger}",
-        "TARGET_ATLAN_METADATA_WAREHOUSE_SCHEMA_QUALIFIED_NAME": catalog.schema_name(cloud.atlan.url, SCHEMA),
-    }
+    variables["TARGET_ATLAN_METADATA_WAREHOUSE_SCHEMA_QUALIFIED_NAME"] = catalog.schema_name(cloud.atlan.url, SCHEMA)
     seconds = pipeline.run(demo.name, target, variables, log, lock)
     print(f"   done ({seconds:.1f} s), log in {log}", flush=True)
     return seconds

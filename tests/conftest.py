@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from localcloud.tls import Certificates, certificates
 from tests.output import OUTPUT
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,12 +77,25 @@ def copy_of_small_org(small_org: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def empty_org(tmp_path: Path) -> Path:
-    """An org without rows but the login user's, whose clock stands at `NOW` when it is made."""
-    path = tmp_path / "org"
+@pytest.fixture(scope="session")
+def blank_org(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An org without rows but the login user's; to be copied."""
+    path = tmp_path_factory.mktemp("blank") / "org"
     Org.create(path, clock=OrgClock(NOW)).close()
     return path
+
+
+def copy_at_now(org: Path, path: Path) -> Path:
+    """Copy an org; the clock of the copy stands at `NOW` when it is made."""
+    shutil.copytree(org, path)
+    Org.open(path, clock=OrgClock(NOW)).close()
+    return path
+
+
+@pytest.fixture
+def empty_org(blank_org: Path, tmp_path: Path) -> Path:
+    """An org without rows but the login user's, whose clock stands at `NOW` when it is made."""
+    return copy_at_now(blank_org, tmp_path / "org")
 
 
 @pytest.fixture

@@ -1,17 +1,13 @@
-"""What the end-to-end tests of tap-salesforce-deletes share: an org to act on, runs in this process, the truth."""
+"""What the end-to-end tests of tap-salesforce-deletes share: its settings, its runs, and what a target holds."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,13 +25,14 @@ from tap_salesforce_deletes.run import Run
 from tap_salesforce_deletes.tap import TapSalesforceDeletes
 from tap_salesforce_deletes.waiting import IdleRule
 from tests.harness import CLIENT_ID, Json, TapRun, take
+from tests.warm import run_main
 
 TAP = str(Path(sys.executable).with_name("tap-salesforce-deletes"))
 ACCOUNTS = "/data/AccountChangeEvent"
 ALL = "/data/ChangeEvents"
 PLATFORM_EVENT = "/event/Record_Deleted__e"
+MODULE = "tap_salesforce_deletes.tap"
 QUICK = IdleRule(idle_seconds=0.15, longest_seconds=1.5)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def settings_for(server: Running, org: Path, **more: object) -> Json:
@@ -49,16 +46,6 @@ def settings_for(server: Running, org: Path, **more: object) -> Json:
         "pubsub_plaintext": True,
         **more,
     }
-
-
-def act(server: Running, action: str, **more: object) -> None:
-    """Do something to records."""
-    server.control(act=[{"action": action, **more}])
-
-
-def later(server: Running, step: timedelta) -> None:
-    """Let the org's clock move on."""
-    server.control(clock={"advance_seconds": step.total_seconds()})
 
 
 def quick_tap(rule: IdleRule) -> type[TapSalesforceDeletes]:
@@ -99,8 +86,7 @@ def run_deletes(
 def run_process(work: Path, config: Json, *arguments: str, state: Json | None = None, **env: str) -> TapRun:
     """Run the tap as a process to its end."""
     words = command(TAP, work, config, *arguments, state=state)
-    env = {**os.environ, **env}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=env)
+    done = run_main(MODULE, words, {**os.environ, **env})
     run = TapRun(done.returncode, done.stderr)
     for line in done.stdout.split("\n")[:-1]:  # U+2028 is no line end
         take(run, line)
@@ -120,6 +106,10 @@ class Store:
     events: dict[str, MicroDecisionEvent] = field(default_factory=dict)
     codes: list[int] = field(default_factory=list)
 
+    def run(self, config: Json, rule: IdleRule = QUICK) -> TapRun:
+        """Let the tap go on from the last STATE, and take what it writes."""
+        return self.load(run_deletes(config, state=self.state, rule=rule))
+
     def load(self, run: TapRun) -> TapRun:
         """Take what a run wrote."""
         for one in events_of(run):
@@ -133,40 +123,13 @@ class Store:
         found = (sighting_of(one) for one in self.events.values())
         return resolve(sighting for sighting in found if sighting is not None)
 
+    def told(self) -> set[str]:
+        """The records that were deleted."""
+        return {one.record_id for one in self.deletions()}
+
     def gaps(self) -> list[MicroDecisionEvent]:
         """The gap events."""
         return [one for one in self.events.values() if one.event_type == "gap"]
-
-
-class Truth(msgspec.Struct):
-    """One line of the truth log, as far as deletes go."""
-
-    at: str
-    actor: str
-    action: str
-    object: str
-    record: str
-    cascade: tuple[tuple[str, str], ...] = ()
-    losers: tuple[str, ...] = ()
-    restored: tuple[tuple[str, str, str], ...] = ()
-    transaction: str = ""
-
-
-def truth(org: Path, *actions: str) -> list[Truth]:
-    """Lines of the truth log about these actions."""
-    lines = (org / "truth.jsonl").read_text().splitlines()
-    return [msgspec.convert(line, Truth) for line in map(json.loads, lines) if line.get("action") in actions]
-
-
-def deleted_ids(lines: Iterable[Truth]) -> list[str]:
-    """Every deletion that the truth log tells of, by record: those that went along and those that lost a merge too."""
-    found: list[str] = []
-    for line in lines:
-        if line.action == "delete":
-            found.append(line.record)
-        found += line.losers
-        found += [record for _, record in line.cascade]
-    return found
 
 
 def replay_id(state: Json | None, topic: str) -> str:

@@ -114,14 +114,14 @@ class EmbeddedSnowflake:
         """A client process, for statements from several sessions."""
         return SnowflakeClient(self.port)
 
-    def target_config(self, **more: object) -> Json:
+    def target_config(self, schema: str = "CRM", **more: object) -> Json:
         """Settings that lead an unmodified target-snowflake here."""
         return {
-            "account": target_account(self.port, "RAW", "CRM"),
+            "account": target_account(self.port, "RAW", schema),
             "user": "localcloud",
             "password": "localcloud",
             "database": "RAW",
-            "schema": "CRM",
+            "schema": schema,
             "validate_records": False,
             **more,
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from chaos.process import command
 from chaos.singer import TapRun, take
 from chaos.world import CLIENT_ID, USERNAME, config_for
 from tests.output import OUTPUT
+from tests.warm import run_main
 
 __all__ = [
     "CLIENT_ID", "TAP", "USERNAME", "Json", "TapRun", "config_for", "discover", "run_tap", "select", "take",
@@ -20,6 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 TAP = str(Path(sys.executable).with_name("tap-salesforce-temporal"))
+MODULE = "tap_salesforce_temporal.tap"
 
 Json = dict[str, Any]
 
@@ -29,8 +30,7 @@ def run_tap(
 ) -> TapRun:
     """Run the tap to its end."""
     words = tap_command(work, config, *arguments, catalog=catalog, state=state)
-    env = {"LOGLEVEL": "DEBUG", **os.environ, **env}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=env)
+    done = run_main(MODULE, words, {"LOGLEVEL": "DEBUG", **os.environ, **env})
     OUTPUT.logs_in_with(config)
     run = TapRun(done.returncode, done.stderr)
     for line in done.stdout.split("\n")[:-1]:  # U+2028 is no line end
@@ -48,7 +48,7 @@ def tap_command(
 def discover(work: Path, config: Json) -> Json:
     """Run discovery and return the catalog."""
     words = tap_command(work, config, "--discover")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = run_main(MODULE, words, os.environ)
     assert done.returncode == 0, done.stderr
     catalog: Json = json.loads(done.stdout)
     return catalog

@@ -13,17 +13,15 @@ from chaos.singer import run_here as tap_here
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
-from tests.conftest import NOW
+from tests.conftest import NOW, SECOND
 from tests.harness import Json, TapRun
 from tests.output import OUTPUT
 from tests.test_never_lose import case_change
 
 __all__ = [
-    "SECOND", "Loader", "account_change", "catalog_of", "check_states", "clean", "logins", "many_cases", "run_here",
+    "Loader", "account_change", "catalog_of", "check_states", "clean", "logins", "many_cases", "run_here",
     "statements",
 ]  # fmt: skip
-
-SECOND = timedelta(seconds=1)
 
 
 def run_here(

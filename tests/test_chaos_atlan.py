@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
 
@@ -20,9 +20,9 @@ from chaos.atlan_truth import Decided, Message, Truth
 from chaos.atlan_verdict import Counted, Shown, compare, counted, figures
 from chaos.plan import Fault
 from localcloud.atlan.running import serve_in_thread
+from tests.conftest import DAY
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
 
 
 # The campaign as it is run.

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -23,11 +23,11 @@ from chaos.verdict import Late, compare, missing
 from localcloud.salesforce.server import serve_in_thread
 from localcloud.seed import seed_org
 from tap_salesforce_temporal.run import Run as RunOfTap
+from tests.conftest import DAY, SECOND
 from tests.harness import Json, config_for
 from tests.in_process import run_here
 
 CLOCK = datetime(2026, 3, 2, 8, tzinfo=UTC)
-SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 Tables = dict[str, dict[str, Json]]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,20 +12,9 @@ import pytest
 from localcloud.salesforce.server import Running
 from microdecisions import timestamps
 from tap_salesforce_deletes.position import STREAM
-from tests.conftest import NOW
-from tests.deletes import (
-    ACCOUNTS,
-    DAY,
-    HOUR,
-    MINUTE,
-    PLATFORM_EVENT,
-    Store,
-    act,
-    later,
-    run_deletes,
-    settings_for,
-    truth,
-)
+from tests.conftest import DAY, HOUR, MINUTE, NOW
+from tests.deletes import ACCOUNTS, PLATFORM_EVENT, Store, run_deletes, settings_for
+from tests.deletes_org import accounts, delete_accounts, later, truth
 from tests.publishing import publish
 
 Serve = Callable[..., Running]
@@ -52,18 +41,18 @@ def test_an_event_of_a_publisher_whose_clock_is_ahead_hides_no_later_gap(
     publish(config, PLATFORM_EVENT, told_at(NOW + days * DAY, 2))
     later(server, HOUR)
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     assert len(store.events) == 2
     later(server, HOUR)
     publish(config, PLATFORM_EVENT, told_at(NOW + 3 * HOUR, 3))
     later(server, 5 * DAY)
     publish(config, PLATFORM_EVENT, told_at(NOW + 5 * DAY, 4))
-    assert store.load(run_deletes(config, state=store.state)).code == 4
+    assert store.run(config).code == 4
     (gap,) = store.gaps()
     start, end = (timestamps.parse(gap.context.metadata[key]) for key in ("gap_start", "gap_end"))
     assert start <= NOW + 3 * HOUR < end
     later(server, HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
 
 
 def test_a_position_that_such_an_event_moved_ahead_comes_back_with_the_next_event(
@@ -94,9 +83,9 @@ def test_a_run_goes_on_behind_an_event_that_is_stamped_with_a_time_to_come(serve
 
 def test_a_run_whose_machine_slept_believes_what_came_since(serve: Serve, empty_org: Path) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Account", values={"Name": "Account {n}"}, count=2)
+    accounts(server, 2)
     later(server, MINUTE)
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     later(server, MINUTE)
 
     class Slow(io.BytesIO):
@@ -108,7 +97,7 @@ def test_a_run_whose_machine_slept_believes_what_came_since(serve: Serve, empty_
             if b'"type":"RECORD"' in bytes(data) and not self.slept:
                 self.slept = True
                 later(server, HOUR)
-                act(server, "delete", object="Account", where="Name = 'Account 2'")
+                delete_accounts(server, "Account 2")
             return super().write(data)
 
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
@@ -121,17 +110,17 @@ def test_a_run_whose_machine_slept_believes_what_came_since(serve: Serve, empty_
 
 def test_a_first_run_that_heard_nothing_promises_nothing_of_what_was_on_the_bus(serve: Serve, empty_org: Path) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Account", values={"Name": "Account {n}"}, count=2)
+    accounts(server, 2)
     later(server, HOUR)
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
     server.control(pubsub={"hang": [{"pattern": "Subscribe", "times": None, "mode": "silent"}]})
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     server.control(reset=True)
     later(server, 80 * HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 4
+    assert store.run(config).code == 4
     (gap,) = store.gaps()
     start, end = (timestamps.parse(gap.context.metadata[key]) for key in ("gap_start", "gap_end"))
     (deleted,) = truth(empty_org, "delete")
@@ -157,16 +146,16 @@ def test_an_event_that_names_neither_a_record_nor_an_object_is_a_gap(serve: Serv
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, topics=[PLATFORM_EVENT], enrich="never")
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     stamp = int((NOW + HOUR).timestamp() * 1000)
     publish(config, PLATFORM_EVENT, *({"CreatedDate": stamp + number} for number in range(3)))
     later(server, 2 * HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 4
+    assert store.run(config).code == 4
     nameless = [one for one in store.events.values() if one.event_type == "record_delete"]
     assert len(nameless) == 3
     (gap,) = store.gaps()
     assert gap.record_type == PLATFORM_EVENT
     start, end = (timestamps.parse(gap.context.metadata[key]) for key in ("gap_start", "gap_end"))
-    assert start < NOW + HOUR < end <= NOW + 2 * HOUR + timedelta(minutes=1)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert start < NOW + HOUR < end <= NOW + 2 * HOUR + MINUTE
+    assert store.run(config).code == 0
     assert len(store.gaps()) == 1

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from chaos.process import command
 from localcloud.salesforce.server import Running
-from tests.deletes import ALL, PLATFORM_EVENT, TAP, settings_for
+from tests.deletes import ALL, MODULE, PLATFORM_EVENT, TAP, settings_for
+from tests.warm import run_main
 
 Serve = Callable[..., Running]
 
 
 def explored(work: Path, config: dict[str, Any], *options: str) -> tuple[int, str, str]:
     words = command(TAP, work, config, "explore", *options)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = run_main(MODULE, words, os.environ)
     return done.returncode, done.stdout, done.stderr
 
 

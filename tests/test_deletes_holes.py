@@ -12,41 +12,12 @@ from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from microdecisions import timestamps
 from tap_salesforce_deletes.position import STREAM
-from tests.deletes import (
-    ACCOUNTS,
-    ALL,
-    DAY,
-    HOUR,
-    MINUTE,
-    PLATFORM_EVENT,
-    Store,
-    act,
-    deleted_ids,
-    later,
-    replay_id,
-    run_deletes,
-    settings_for,
-    truth,
-)
+from tests.conftest import DAY, HOUR, MINUTE
+from tests.deletes import ACCOUNTS, ALL, PLATFORM_EVENT, Store, replay_id, run_deletes, settings_for
+from tests.deletes_org import accounts, act, contacts, delete_accounts, expected, later
 
 Serve = Callable[..., Running]
 CHANGES_ALONE: dict[str, object] = {"topics": [ALL], "reconcile": "never", "enrich": "never"}
-
-
-def accounts(server: Running, count: int, name: str = "Account {n}") -> None:
-    act(server, "create", object="Account", values={"Name": name}, count=count)
-
-
-def delete(server: Running, name: str, **more: object) -> None:
-    act(server, "delete", object="Account", where=f"Name LIKE '{name}'", **more)
-
-
-def told(store: Store) -> set[str]:
-    return {one.record_id for one in store.deletions()}
-
-
-def expected(org: Path) -> set[str]:
-    return set(deleted_ids(truth(org, "delete")))
 
 
 # Overflow.
@@ -63,12 +34,12 @@ def test_deletes_of_a_transaction_that_overflows_come_from_the_delete_log(
     config = settings_for(server, empty_org, topics=topics, start_from="latest", enrich="never")
     server.control(pubsub={"keepalive_seconds": 0.05})
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
-    delete(server, "Account%", transaction="one")
+    assert store.run(config).code == 0
+    delete_accounts(server, "Account%", transaction="one")
     later(server, 2 * HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert len(expected(empty_org)) == 800
-    assert told(store) == expected(empty_org)
+    assert store.told() == expected(empty_org)
     assert not store.gaps()
     assert store.state is not None
     assert store.state["bookmarks"][STREAM]["pending"] == []
@@ -92,7 +63,7 @@ def test_an_overflow_of_120_000_by_cascade_is_complete(serve: Serve, empty_org: 
     act(server, "delete", object="Account", ids=[account])
     later(server, 2 * HOUR)
     store = Store()
-    run = run_deletes(config)
+    run = store.run(config)
     assert run.code == 0, run.log
     ids = {record["record_id"] for record in run.records[STREAM] if record["record_type"] == "Contact"}
     assert len(ids) == 120_000
@@ -108,7 +79,7 @@ def test_an_overflow_is_not_forgotten_when_the_run_ends_before_the_delete_log_is
     accounts(server, 80)
     server.control(pubsub={"setup": {"overflow_ceiling": 50}})
     later(server, 5 * MINUTE)
-    delete(server, "Account%", transaction="one")
+    delete_accounts(server, "Account%", transaction="one")
     later(server, 2 * HOUR)
     config = settings_for(server, empty_org, topics=[ALL], enrich="never")
     server.control(fail=[{"pattern": "/deleted/", "status": 500, "times": None}])
@@ -117,8 +88,8 @@ def test_an_overflow_is_not_forgotten_when_the_run_ends_before_the_delete_log_is
     assert store.state is not None
     assert [text.split(" ")[0] for text in store.state["bookmarks"][STREAM]["pending"]] == ["Account"]
     server.control(reset=True)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
-    assert told(store) == expected(empty_org)
+    assert store.run(config).code == 0
+    assert store.told() == expected(empty_org)
 
 
 def test_an_overflow_without_the_delete_log_is_a_gap_once(serve: Serve, empty_org: Path) -> None:
@@ -126,14 +97,14 @@ def test_an_overflow_without_the_delete_log_is_a_gap_once(serve: Serve, empty_or
     accounts(server, 80)
     server.control(pubsub={"setup": {"overflow_ceiling": 50}})
     later(server, 5 * MINUTE)
-    delete(server, "Account%", transaction="one")
+    delete_accounts(server, "Account%", transaction="one")
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, **CHANGES_ALONE)
     store = Store()
-    assert store.load(run_deletes(config)).code == 4
+    assert store.run(config).code == 4
     (gap,) = store.gaps()
     assert gap.record_type == "Account"
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert len(store.gaps()) == 1
 
 
@@ -149,24 +120,24 @@ def test_an_expired_replay_id_loses_nothing_within_72_hours_and_is_a_gap_once_af
     later(server, MINUTE)
     config = settings_for(server, empty_org, topics=[ALL], enrich="never", reconcile_objects=["Account"])
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     later(server, 2 * HOUR)
-    delete(server, "Account 1")
+    delete_accounts(server, "Account 1")
     later(server, (hours - 2) * HOUR)
-    delete(server, "Account 2")
+    delete_accounts(server, "Account 2")
     later(server, 5 * MINUTE)
     if code == 0:
         server.control(pubsub={"expire_replay_ids": True})
     before = store.state
     assert store.load(run_deletes(config, state=before)).code == code
-    assert told(store) == expected(empty_org), "what is gone from the bus is in the delete log"
+    assert store.told() == expected(empty_org), "what is gone from the bus is in the delete log"
     assert [gap.record_type for gap in store.gaps()] == ([ALL] if code else [])
     for gap in store.gaps():
         start, end = gap.context.metadata["gap_start"], gap.context.metadata["gap_end"]
         assert timestamps.parse(end) > timestamps.parse(start)
         assert before is not None
         assert start == before["bookmarks"][STREAM]["topics"][ALL]["drained_at"]
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert len(store.gaps()) == (1 if code else 0)
 
 
@@ -188,27 +159,27 @@ def test_an_object_that_is_hidden_from_a_channel_is_a_gap_once_and_complete_when
     serve: Serve, empty_org: Path
 ) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Contact", values={"LastName": "Contact {n}"}, count=4)
+    contacts(server, 4)
     accounts(server, 4)
     later(server, MINUTE)
     config = settings_for(server, empty_org, topics=[ALL], enrich="never", reconcile_objects=["Account"])
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     later(server, MINUTE)
     server.control(forbid={"objects": ["Contact"]})
-    delete(server, "Account 1")
+    delete_accounts(server, "Account 1")
     act(server, "delete", object="Contact", where="LastName = 'Contact 1'")
     later(server, HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 4
+    assert store.run(config).code == 4
     assert [gap.record_type for gap in store.gaps()] == ["Contact"]
     later(server, HOUR)
     act(server, "delete", object="Contact", where="LastName = 'Contact 2'")
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert len(store.gaps()) == 1
     later(server, HOUR)
     server.control(forbid={"objects": []})
-    assert store.load(run_deletes(config, state=store.state)).code == 0
-    assert told(store) == expected(empty_org)
+    assert store.run(config).code == 0
+    assert store.told() == expected(empty_org)
     assert len(store.gaps()) == 1
 
 
@@ -216,7 +187,7 @@ def test_a_topic_that_may_not_be_read_fails_and_the_others_are_complete(serve: S
     server = serve(empty_org)
     accounts(server, 3)
     later(server, MINUTE)
-    delete(server, "Account 1")
+    delete_accounts(server, "Account 1")
     later(server, 5 * MINUTE)
     server.control(forbid={"objects": ["Contact"]})
     topics = [ACCOUNTS, "/data/ContactChangeEvent"]
@@ -264,44 +235,44 @@ def test_an_event_that_cannot_be_read_stops_its_topic_before_it(serve: Serve, em
     server = serve(empty_org)
     accounts(server, 30)
     later(server, MINUTE)
-    delete(server, "Account 1%")
+    delete_accounts(server, "Account 1%")
     later(server, MINUTE)
     server.control(pubsub={fault: [{"pattern": "Record_Deleted|/event/", "skip": 5, "times": 1}], "chunk": 3})
     config = settings_for(server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never")
     store = Store()
-    run = store.load(run_deletes(config))
+    run = store.run(config)
     assert run.code == 1, run.log
     assert "Account 1" not in run.log
     assert len(run.records[STREAM]) < 11
     server.control(reset=True)
     rest = store.load(run_deletes(config, state=run.states[-1] if run.states else None))
     assert rest.code == 0
-    assert told(store) == expected(empty_org)
+    assert store.told() == expected(empty_org)
 
 
 def test_a_field_that_is_added_while_a_topic_is_read_changes_nothing(serve: Serve, empty_org: Path) -> None:
     server = serve(empty_org)
     accounts(server, 9)
     later(server, MINUTE)
-    delete(server, "Account 1")
+    delete_accounts(server, "Account 1")
     server.control(pubsub={"add_field": [{"entity": "Account", "name": "More__c"}]})
-    delete(server, "Account 2")
+    delete_accounts(server, "Account 2")
     later(server, MINUTE)
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
-    assert told(store) == expected(empty_org)
+    assert store.run(config).code == 0
+    assert store.told() == expected(empty_org)
 
 
 def test_sessions_that_end_while_topics_are_read_are_renewed(serve: Serve, empty_org: Path) -> None:
     server = serve(empty_org)
     accounts(server, 200)
     later(server, MINUTE)
-    delete(server, "Account%")
+    delete_accounts(server, "Account%")
     server.control(pubsub={"fail": [{"code": "service.auth.error", "after_events": 50}], "chunk": 10})
     config = settings_for(server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never")
     store = Store()
-    run = store.load(run_deletes(config))
+    run = store.run(config)
     assert run.code == 0, run.log
     assert len(run.records[STREAM]) == len(expected(empty_org)) == 200
     assert replay_id(run.state, PLATFORM_EVENT)

@@ -17,8 +17,10 @@ from localcloud.atlan.running import serve_in_thread
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from microdecisions.deletions import WITNESSES, Deletion, Sighting, resolve
-from tests.deletes import ALL, HOUR, act, deleted_ids, later, truth
+from tests.conftest import HOUR
+from tests.deletes import ALL
 from tests.deletes_meltano import INSTALLED, into_atlan, into_snowflake, sightings_in, sightings_of
+from tests.deletes_org import act, deleted_ids, later, truth
 from tests.environments import EmbeddedSnowflake
 
 Serve = Callable[..., Running]

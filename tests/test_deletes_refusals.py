@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +12,10 @@ import pytest
 from chaos.process import command
 from localcloud.salesforce.server import Running
 from tap_salesforce_deletes.position import STREAM
-from tests.deletes import ACCOUNTS, ALL, HOUR, MINUTE, TAP, Store, act, later, run_deletes, run_process, settings_for
+from tests.conftest import HOUR, MINUTE
+from tests.deletes import ACCOUNTS, ALL, MODULE, TAP, Store, run_deletes, run_process, settings_for
+from tests.deletes_org import accounts, act, contacts, later
+from tests.warm import run_main
 
 Serve = Callable[..., Running]
 NO_LIMITS = {"pattern": "/limits", "status": 403, "code": "FORBIDDEN", "times": None}
@@ -33,7 +36,7 @@ def test_an_exploration_needs_no_right_to_see_the_limits_of_the_org(
     server = serve(empty_org)
     server.control(fail=[NO_LIMITS])
     words = command(TAP, tmp_path, settings_for(server, empty_org), "explore", "--json")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = run_main(MODULE, words, os.environ)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["deliveries_allowed"] is None
 
@@ -42,20 +45,20 @@ def test_a_recycle_bin_that_refuses_one_object_holds_up_no_other_and_is_asked_ag
     serve: Serve, empty_org: Path
 ) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Account", values={"Name": "Account {n}"}, count=2)
-    act(server, "create", object="Contact", values={"LastName": "Contact {n}"}, count=2)
+    accounts(server, 2)
+    contacts(server, 2)
     act(server, "create", object="Lead", values={"LastName": "Lead {n}", "Company": "L"}, count=2)
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, topics=[ALL], reconcile_objects=["Account", "Contact", "Lead"])
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     for name, where in (("Account", "Name"), ("Contact", "LastName"), ("Lead", "LastName")):
         act(server, "delete", object=name, where=f"{where} = '{name} 1'")
     later(server, 5 * MINUTE)
     server.control(
         fail=[{"pattern": "queryAll.*FROM Account", "status": 400, "code": "MALFORMED_QUERY", "times": None}]
     )
-    run = store.load(run_deletes(config, state=store.state))
+    run = store.run(config)
     assert run.code == 1
     assert "Recycle bin of Account: " in run.log
     assert sources(store, "Account") >= {"change_event"}
@@ -64,7 +67,7 @@ def test_a_recycle_bin_that_refuses_one_object_holds_up_no_other_and_is_asked_ag
     assert "query_all" not in sources(store, "Account")
     server.control(reset=True)
     later(server, HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert "query_all" in sources(store, "Account"), "who deleted is looked up after all"
 
 
@@ -74,7 +77,7 @@ def sources(store: Store, sobject: str) -> set[str]:
 
 def test_a_run_that_is_out_of_time_behind_a_gap_tells_of_the_gap(serve: Serve, empty_org: Path, tmp_path: Path) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Account", values={"Name": "Account {n}"}, count=30)
+    accounts(server, 30)
     later(server, MINUTE)
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
     first = run_deletes(config)
@@ -94,15 +97,15 @@ def test_more_deletes_at_once_than_the_log_answers_are_not_called_out_of_its_rea
     serve: Serve, empty_org: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = serve(empty_org)
-    act(server, "create", object="Account", values={"Name": "Account {n}"}, count=12)
+    accounts(server, 12)
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, reconcile_objects=["Account"], enrich="never")
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     act(server, "delete", object="Account", where="Id != null")
     later(server, 5 * MINUTE)
     server.control(fail=[{"pattern": "/deleted/", "status": 400, "code": "EXCEEDED_ID_LIMIT", "times": None}])
-    run = store.load(run_deletes(config, state=store.state))
+    run = store.run(config)
     assert run.code == 4
     assert "two minutes" in run.log
     assert "reach back" not in caplog.text

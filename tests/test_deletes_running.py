@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,30 +15,12 @@ from chaos.process import command
 from localcloud.salesforce.server import Running
 from tap_salesforce_deletes.position import STREAM
 from tap_salesforce_deletes.waiting import IdleRule
-from tests.deletes import (
-    ACCOUNTS,
-    ALL,
-    DAY,
-    MINUTE,
-    PLATFORM_EVENT,
-    TAP,
-    Store,
-    act,
-    deleted_ids,
-    later,
-    replay_id,
-    run_deletes,
-    run_process,
-    settings_for,
-    truth,
-)
+from tests.conftest import DAY, MINUTE, SECOND
+from tests.deletes import ACCOUNTS, ALL, PLATFORM_EVENT, TAP, Store, replay_id, run_deletes, run_process, settings_for
+from tests.deletes_org import accounts, delete_accounts, expected, later
 from tests.harness import TapRun, take
 
 Serve = Callable[..., Running]
-
-
-def accounts(server: Running, count: int, name: str = "Account {n}") -> None:
-    act(server, "create", object="Account", values={"Name": name}, count=count)
 
 
 def test_a_busy_topic_that_never_idles_ends_at_the_stamp_of_the_runs_start(serve: Serve, empty_org: Path) -> None:
@@ -55,11 +36,11 @@ def test_a_busy_topic_that_never_idles_ends_at_the_stamp_of_the_runs_start(serve
         def write(self, data: bytes, /) -> int:  # type: ignore[override]
             if b'"type":"RECORD"' in bytes(data) and self.pages < 40:
                 self.pages += 1
-                later(server, timedelta(seconds=1))
-                act(server, "delete", object="Account", where="Name LIKE 'Account%'", count=5)
+                later(server, SECOND)
+                delete_accounts(server, "Account%", count=5)
             return super().write(data)
 
-    act(server, "delete", object="Account", where="Name LIKE 'Account 1%'", count=3)
+    delete_accounts(server, "Account 1%", count=3)
     later(server, MINUTE)
     output = Busy()
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
@@ -70,7 +51,7 @@ def test_a_busy_topic_that_never_idles_ends_at_the_stamp_of_the_runs_start(serve
     store.load(run)
     rest = store.load(run_deletes(config, state=run.state))
     assert rest.code == 0
-    assert {one.record_id for one in store.deletions()} == set(deleted_ids(truth(empty_org, "delete")))
+    assert store.told() == expected(empty_org)
 
 
 def test_five_days_of_runs_every_half_hour_on_a_quiet_topic_lose_and_double_nothing(
@@ -80,20 +61,20 @@ def test_five_days_of_runs_every_half_hour_on_a_quiet_topic_lose_and_double_noth
     server.control(pubsub={"keepalive_seconds": 0.05})
     accounts(server, 3)
     later(server, MINUTE)
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     config = settings_for(server, empty_org, topics=[ACCOUNTS], reconcile="never", enrich="never")
     store, arrivals, longest = Store(), 0, 0.0
     for half_hour in range(5 * 48):
         if half_hour == 190:  # more than three days after the last event
-            act(server, "delete", object="Account", where="Name = 'Account 2'")
+            delete_accounts(server, "Account 2")
         began = time.monotonic()
-        run = store.load(run_deletes(config, state=store.state, rule=IdleRule(idle_seconds=0.01)))
+        run = store.run(config, rule=IdleRule(idle_seconds=0.01))
         longest = max(longest, time.monotonic() - began)
         assert run.code == 0, run.log
         arrivals += len(run.records[STREAM])
-        later(server, timedelta(minutes=30))
+        later(server, 30 * MINUTE)
     assert arrivals == len(store.events) == 2
-    assert {one.record_id for one in store.deletions()} == set(deleted_ids(truth(empty_org, "delete")))
+    assert store.told() == expected(empty_org)
     assert longest < 5.0
 
 
@@ -119,7 +100,7 @@ def test_a_keepalive_renews_an_old_replay_id(serve: Serve, empty_org: Path) -> N
     second = run_deletes(config, state=first.state, rule=IdleRule(idle_seconds=0.02))
     assert replay_id(second.state, ACCOUNTS) != replay_id(first.state, ACCOUNTS)
     later(server, 2 * DAY)
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     third = run_deletes(config, state=second.state)
     assert (third.code, len(third.records[STREAM])) == (0, 1)
 
@@ -130,13 +111,13 @@ def test_a_run_from_the_end_of_a_topic_misses_nothing_of_what_comes_between_two_
     server = serve(empty_org)
     server.control(pubsub={"keepalive_seconds": 0.05})
     accounts(server, 5)
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     config = settings_for(server, empty_org, topics=[ACCOUNTS], start_from="latest", reconcile="never", enrich="never")
     store = Store()
-    first = store.load(run_deletes(config))
+    first = store.run(config)
     assert (first.code, first.records[STREAM]) == (0, [])
-    act(server, "delete", object="Account", where="Name = 'Account 2'")
-    assert len(store.load(run_deletes(config, state=store.state)).records[STREAM]) == 1
+    delete_accounts(server, "Account 2")
+    assert len(store.run(config).records[STREAM]) == 1
 
 
 def test_a_run_from_the_end_of_a_silent_topic_goes_on_with_what_came_since(serve: Serve, empty_org: Path) -> None:
@@ -145,7 +126,7 @@ def test_a_run_from_the_end_of_a_silent_topic_goes_on_with_what_came_since(serve
     config = settings_for(server, empty_org, topics=[ACCOUNTS], start_from="latest", reconcile="never", enrich="never")
     first = run_deletes(config, rule=IdleRule(idle_seconds=0.02, longest_seconds=0.3))
     assert (first.code, replay_id(first.state, ACCOUNTS)) == (0, "")
-    act(server, "delete", object="Account", where="Name = 'Account 1'")
+    delete_accounts(server, "Account 1")
     second = run_deletes(config, state=first.state)
     assert (second.code, len(second.records[STREAM])) == (0, 1)
 
@@ -158,25 +139,25 @@ def test_a_ceiling_for_events_ends_with_code_3_and_the_next_runs_bring_the_rest(
     accounts(server, 500)
     later(server, MINUTE)
     for start in "12345":
-        act(server, "delete", object="Account", where=f"Name LIKE 'Account {start}%'", transaction="batches")
+        delete_accounts(server, f"Account {start}%", transaction="batches")
         later(server, MINUTE)
     server.control(pubsub={"chunk": 10})
     config = settings_for(
         server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never", max_events_per_run=150
     )
     store = Store()
-    while store.load(run_deletes(config, state=store.state)).code == 3:
+    while store.run(config).code == 3:
         assert len(store.codes) < 10
     assert store.codes[-1] == 0
     assert store.codes.count(3) >= 2
-    assert {one.record_id for one in store.deletions()} == set(deleted_ids(truth(empty_org, "delete")))
+    assert store.told() == expected(empty_org)
 
 
 def test_a_ceiling_for_deliveries_is_looked_at_before_and_during_a_run(serve: Serve, empty_org: Path) -> None:
     server = serve(empty_org)
     accounts(server, 300)
     later(server, MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Account%'")
+    delete_accounts(server, "Account%")
     server.control(pubsub={"allocation": {"max": 1000, "used": 450}, "chunk": 10})
     config = settings_for(
         server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never", delivery_percent_total=50
@@ -198,7 +179,7 @@ def test_deliveries_that_are_used_up_end_with_code_3_and_keep_the_position(serve
     server = serve(empty_org)
     accounts(server, 300)
     later(server, MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Account%'")
+    delete_accounts(server, "Account%")
     server.control(pubsub={"allocation": {"max": 100, "used": 0}})
     config = settings_for(server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never")
     run = run_deletes(config)
@@ -220,7 +201,7 @@ def test_a_run_as_a_process_logs_no_secret_and_no_value_and_prints_only_singer(
     server = serve(empty_org)
     accounts(server, 30, "Very secret name {n}")
     later(server, 3 * MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Very%'")
+    delete_accounts(server, "Very%")
     later(server, 3 * MINUTE)
     config = settings_for(server, empty_org, topics=[ALL, PLATFORM_EVENT], idle_timeout_seconds=1)
     run = run_process(tmp_path, config, TAP_SALESFORCE_DELETES_LOGLEVEL="DEBUG")
@@ -262,7 +243,7 @@ def test_a_run_that_is_ended_from_outside_is_completed_by_the_next(
     server = serve(empty_org)
     accounts(server, 200)
     later(server, 3 * MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Account%'")
+    delete_accounts(server, "Account%")
     later(server, 3 * MINUTE)
     server.control(pubsub={"latency_ms": 30, "chunk": 5})
     config = settings_for(
@@ -287,9 +268,9 @@ def test_a_run_that_is_ended_from_outside_is_completed_by_the_next(
     server.control(reset=True)
     store = Store()
     store.load(run)
-    second = store.load(run_deletes(config, state=store.state))
+    second = store.run(config)
     assert second.code == 0
-    assert {one.record_id for one in store.deletions()} == set(deleted_ids(truth(empty_org, "delete")))
+    assert store.told() == expected(empty_org)
     assert len(store.events) == 200
 
 
@@ -297,7 +278,7 @@ def test_time_that_is_over_ends_with_code_3_and_the_next_run_goes_on(serve: Serv
     server = serve(empty_org)
     accounts(server, 200)
     later(server, 3 * MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Account%'")
+    delete_accounts(server, "Account%")
     later(server, 3 * MINUTE)
     server.control(pubsub={"latency_ms": 100, "chunk": 3})
     config = settings_for(server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never")
@@ -305,5 +286,5 @@ def test_time_that_is_over_ends_with_code_3_and_the_next_run_goes_on(serve: Serv
     assert store.load(run_deletes(config | {"max_run_seconds": 1})).code == 3
     assert 0 < len(store.events) < 200
     server.control(reset=True)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     assert len(store.events) == 200

@@ -12,19 +12,9 @@ import pytest
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from microdecisions.deletions import Deletion
-from tests.deletes import (
-    ALL,
-    HOUR,
-    MINUTE,
-    PLATFORM_EVENT,
-    Store,
-    act,
-    deleted_ids,
-    later,
-    run_deletes,
-    settings_for,
-    truth,
-)
+from tests.conftest import HOUR, MINUTE
+from tests.deletes import ALL, PLATFORM_EVENT, Store, run_deletes, settings_for
+from tests.deletes_org import act, delete_accounts, deleted_ids, expected, later, truth
 
 Serve = Callable[..., Running]
 
@@ -47,7 +37,7 @@ def tell_stories(server: Running) -> None:
     act(server, "create", object="Account", values={"Name": "Merged {n}"}, count=3)
     act(server, "create", object="Account", values={"Name": "Parent"})
     later(server, 5 * MINUTE)
-    act(server, "delete", object="Account", where="Name LIKE 'Plain 1%'")
+    delete_accounts(server, "Plain 1%")
     later(server, 5 * MINUTE)
     act(server, "merge", object="Account", ids=ids(server, "Name LIKE 'Merged%'"))
     later(server, 5 * MINUTE)
@@ -80,7 +70,7 @@ def test_each_deletion_is_told_once_with_the_values_of_the_best_witness(
     tell_stories(server)
     config = settings_for(server, empty_org, **seen_by(witnesses))
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
+    assert store.run(config).code == 0
     expected = Counter(deleted_ids(truth(empty_org, "delete", "merge")))
     assert max(expected.values()) == 1
     deletions = store.deletions()
@@ -91,7 +81,7 @@ def test_each_deletion_is_told_once_with_the_values_of_the_best_witness(
             assert one.source == "change_event"
         if one.source != "get_deleted":
             assert one.actor_id is not None
-    again = store.load(run_deletes(config, state=store.state))
+    again = store.run(config)
     assert (again.code, again.records["delete_events"]) == (0, [])
 
 
@@ -103,11 +93,11 @@ def test_a_trigger_alone_misses_what_goes_by_cascade_and_the_delete_log_tells_of
     alone = Store()
     assert alone.load(run_deletes(settings_for(server, empty_org, **seen_by(("trigger",))))).code == 0
     expected = set(deleted_ids(truth(empty_org, "delete", "merge")))
-    missed = expected - {one.record_id for one in alone.deletions()}
+    missed = expected - alone.told()
     assert missed == {record for line in truth(empty_org, "delete") for _, record in line.cascade}
     default = Store()
     assert default.load(run_deletes(settings_for(server, empty_org, topics=[PLATFORM_EVENT]))).code == 0
-    assert {one.record_id for one in default.deletions()} == expected
+    assert default.told() == expected
 
 
 def test_a_record_that_is_deleted_undeleted_and_deleted_again_has_two_deletions(serve: Serve, empty_org: Path) -> None:
@@ -120,10 +110,10 @@ def test_a_record_that_is_deleted_undeleted_and_deleted_again_has_two_deletions(
     for _ in range(2):
         act(server, "delete", object="Account", ids=phoenix)
         later(server, 2 * HOUR)
-        assert store.load(run_deletes(config, state=store.state)).code == 0
+        assert store.run(config).code == 0
         act(server, "undelete", object="Account", ids=phoenix)
         later(server, 2 * HOUR)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     deletions = store.deletions()
     assert [one.record_id for one in deletions] == phoenix * 2
     assert all(one.undeleted_at is not None and not one.after_missed_undelete for one in deletions)
@@ -150,11 +140,11 @@ def test_ten_thousand_deletes_that_come_as_few_events_are_ten_thousand_deletions
     later(server, 5 * MINUTE)
     config = settings_for(server, empty_org, topics=[ALL], reconcile="never")
     store = Store()
-    assert store.load(run_deletes(config)).code == 0
-    act(server, "delete", object="Account", where="Name LIKE 'Many%'", transaction="one")
+    assert store.run(config).code == 0
+    delete_accounts(server, "Many%", transaction="one")
     assert sum(one.change_type == "DELETE" for one in server.events(ALL, 100)) < 20
     later(server, 5 * MINUTE)
-    assert store.load(run_deletes(config, state=store.state)).code == 0
+    assert store.run(config).code == 0
     deletions = store.deletions()
     assert len(deletions) == 10_000
-    assert {one.record_id for one in deletions} == set(deleted_ids(truth(empty_org, "delete")))
+    assert {one.record_id for one in deletions} == expected(empty_org)

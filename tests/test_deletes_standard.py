@@ -14,7 +14,8 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from localcloud.salesforce.server import serve_in_thread
 from localcloud.seed import seed_org
 from tap_salesforce_deletes.tap import TapSalesforceDeletes
-from tests.deletes import act, settings_for
+from tests.deletes import settings_for
+from tests.deletes_org import act
 
 # The SDK asks for the address when this module is read, so an org must be there by then, and again while tests run.
 _folder = tempfile.TemporaryDirectory()

@@ -182,3 +182,15 @@ def test_an_org_that_lost_a_part_is_one_sentence(folder: Path) -> None:
     assert process.returncode == 1
     assert "lacks truth.jsonl: remove the folder to begin anew" in said
     assert "Traceback" not in said
+
+
+def test_an_org_of_another_version_says_how_to_begin_anew(folder: Path) -> None:
+    seed_org(folder / NAME, events=50)
+    meta = folder / NAME / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "generator": 1}))
+    with start(folder, "--events", EVENTS) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "made by another version of localcloud" in said
+    assert "`make clean` removes every demo" in said
+    assert "Traceback" not in said

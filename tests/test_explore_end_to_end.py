@@ -19,8 +19,9 @@ from microdecisions.errors import ConfigurationError
 from tap_salesforce_temporal.explore.exploring import explore
 from tap_salesforce_temporal.explore.findings import Exploration, HistoryObject, Permission
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
-from tests.harness import TAP, Json, config_for, tap_command
+from tests.harness import MODULE, TAP, Json, config_for, tap_command
 from tests.output import OUTPUT
+from tests.warm import run_main
 
 Serve = Callable[..., Running]
 
@@ -42,8 +43,7 @@ class Done:
 def run_explore(work: Path, config: Json, *options: str, **env: str) -> Done:
     config_option = tap_command(work, config)[1:]
     command = [TAP, "explore", *config_option, *options]
-    given = {"LOGLEVEL": "DEBUG", **os.environ, **env}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=given)
+    done = run_main(MODULE, command, {"LOGLEVEL": "DEBUG", **os.environ, **env})
     OUTPUT.logs_in_with(config)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -235,9 +235,7 @@ def test_meltano_gives_the_settings_by_environment(serve: Serve, small_org: Path
 
 
 def run_test(work: Path, config: Json, *options: str) -> Done:
-    done = subprocess.run(
-        [*tap_command(work, config), *options], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_main(MODULE, [*tap_command(work, config), *options], os.environ)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -18,9 +18,9 @@ from localcloud.salesforce.server import Running, serve_in_thread
 from microdecisions.describe import ObjectDescription, SalesforceMetadata
 from microdecisions.errors import SalesforceError
 from tap_salesforce_temporal.reading.side_by_side import THREAD_NAME
-from tests.conftest import NOW
+from tests.conftest import NOW, SECOND
 from tests.harness import Json, config_for
-from tests.in_process import SECOND, Loader, account_change, clean, logins, many_cases, run_here
+from tests.in_process import Loader, account_change, clean, logins, many_cases, run_here
 from tests.test_never_lose import case_change
 
 Serve = Callable[..., Running]

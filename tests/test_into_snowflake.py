@@ -18,28 +18,30 @@ import pytest
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from localcloud.seed import seed_org
+from localcloud.seed.awkward import TEXTS
 from localcloud.snowflake.address import TARGET_ENVIRONMENT
 from tests.conftest import NOW
 from tests.environments import EmbeddedSnowflake, run_target, target_snowflake
-from tests.harness import Json, config_for, discover, run_tap, select, tap_command
+from tests.harness import Json, TapRun, config_for, discover, run_tap, select, tap_command
 
 Serve = Callable[..., Running]
 
 
-@pytest.fixture
-def snowflake(tmp_path: Path) -> Iterator[EmbeddedSnowflake]:
-    work = tmp_path / "snowflake"
-    work.mkdir()
-    with EmbeddedSnowflake(work) as server:
+@pytest.fixture(scope="module")
+def snowflake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedSnowflake]:
+    """One server for all; each test loads into a schema of its own."""
+    with EmbeddedSnowflake(tmp_path_factory.mktemp("snowflake")) as server:
         yield server
 
 
-def load_all(config: Json, snowflake: EmbeddedSnowflake, work: Path) -> None:
-    """One run of the tap, loaded whole."""
+def load(snowflake: EmbeddedSnowflake, schema: str, work: Path, *runs: TapRun) -> None:
+    """Load what some runs of the tap wrote."""
     messages = work / "messages.jsonl"
-    with messages.open("wb") as out:
-        subprocess.run(tap_command(work, config), stdout=out, stderr=subprocess.DEVNULL, check=True, timeout=120)
-    done = run_target(work, snowflake.target_config(), messages)
+    with messages.open("w", encoding="utf-8") as out:
+        for run in runs:
+            assert run.code == 0, run.log
+            out.writelines(json.dumps(message, ensure_ascii=False) + "\n" for message in run.messages)
+    done = run_target(work, snowflake.target_config(schema), messages)
     assert done.code == 0, done.log
 
 
@@ -50,7 +52,7 @@ def interrupted_run(
 
     A torn line ends the target with an error and without a word; whole lines let it load and acknowledge what it has.
     """
-    (work / "target.json").write_text(json.dumps(snowflake.target_config(batch_size_rows=2_000)))
+    (work / "target.json").write_text(json.dumps(snowflake.target_config("KILLED", batch_size_rows=2_000)))
     with (work / "log").open("wb") as log:
         target = subprocess.Popen(
             [str(target_snowflake()), "--config", str(work / "target.json")],
@@ -103,36 +105,14 @@ def test_after_twenty_kills_no_event_is_missing_and_none_is_there_twice(
     assert final, (tmp_path / "log").read_text()[-2_000:]
     with snowflake.client() as client:
         for stream, expected in report.streams.items():
-            ((rows, distinct),) = client.rows(f"SELECT COUNT(*), COUNT(DISTINCT EVENT_ID) FROM CRM.{stream.upper()}")
+            ((rows, distinct),) = client.rows(f"SELECT COUNT(*), COUNT(DISTINCT EVENT_ID) FROM KILLED.{stream.upper()}")
             assert (stream, rows, distinct) == (stream, expected, expected)
-
-
-AWKWARD = [
-    "007",
-    "00123.40",
-    "1e5",
-    "NaN",
-    "NA",
-    "N/A",
-    "null",
-    "None",
-    "true",
-    "-0",
-    "Infinity",
-    " padded ",
-    "💶 Grüße 漢字",
-    "line\r\nbreak",
-    'say "hi", it\'s \\fine\\',
-    "a\tb,c;d",
-    "\u2028",
-    "x" * 255,
-]
 
 
 def test_values_arrive_in_snowflake_in_canonical_form(
     serve: Serve, snowflake: EmbeddedSnowflake, empty_org: Path, tmp_path: Path
 ) -> None:
-    changes: list[tuple[str, object, str | None]] = [("Text", text, text) for text in AWKWARD]
+    changes: list[tuple[str, object, str | None]] = [("Text", text, text) for text in (*TEXTS, "💶 Grüße 漢字")]
     changes += [
         ("Currency", Decimal("1234567890.12"), "1234567890.12"),
         ("Currency", Decimal("5.0"), "5"),
@@ -144,7 +124,6 @@ def test_values_arrive_in_snowflake_in_canonical_form(
         ("DateOnly", "2026-01-31", "2026-01-31"),
         ("DateTime", "2026-01-31T10:20:30.000+0000", "2026-01-31T10:20:30.000000Z"),
         ("Text", "", None),
-        ("Text", None, None),
     ]
     expected = {}
     with Org.open(empty_org) as org:
@@ -166,9 +145,9 @@ def test_values_arrive_in_snowflake_in_canonical_form(
                 }
             )
         org.load("CaseHistory", rows)
-    load_all(config_for(serve(empty_org).url, empty_org), snowflake, tmp_path)
+    load(snowflake, "AWKWARD", tmp_path, run_tap(tmp_path, config_for(serve(empty_org).url, empty_org)))
     with snowflake.client() as client:
-        found = client.rows("SELECT CONTEXT:source_record_id::VARCHAR, NEW_VALUE, OLD_VALUE FROM CRM.CASE_HISTORY")
+        found = client.rows("SELECT CONTEXT:source_record_id::VARCHAR, NEW_VALUE, OLD_VALUE FROM AWKWARD.CASE_HISTORY")
     assert {row_id: new for row_id, new, _ in found} == expected
     assert {old for _, _, old in found} == {"before"}
 
@@ -195,13 +174,13 @@ def stage_changes_by_the_truth(org: Path) -> list[tuple[str, str, str | None, st
 def test_previous_stage_and_duration_equal_the_truth(
     serve: Serve, snowflake: EmbeddedSnowflake, small_org: Path, tmp_path: Path
 ) -> None:
-    load_all(config_for(serve(small_org).url, small_org), snowflake, tmp_path)
+    load(snowflake, "STAGES", tmp_path, run_tap(tmp_path, config_for(serve(small_org).url, small_org)))
     with snowflake.client() as client:
         rows = client.rows(
             "SELECT RECORD_ID, TO_VARCHAR(TIMESTAMP_OCCURRED, 'YYYY-MM-DD\"T\"HH24:MI:SS'), OLD_VALUE, NEW_VALUE, "
             "CONTEXT:previous_stage::VARCHAR, CONTEXT:stage_duration_days::DOUBLE, "
             "CONTEXT:metadata:order_within_second::VARCHAR "
-            "FROM CRM.OPPORTUNITY_HISTORY WHERE EVENT_TYPE = 'stage_change'"
+            "FROM STAGES.OPPORTUNITY_HISTORY WHERE EVENT_TYPE = 'stage_change'"
         )
     assert all(row[2] == row[4] for row in rows)
     found = [(row[0], row[1].replace(" ", "T"), *row[2:4], None if row[5] is None else float(row[5])) for row in rows]
@@ -233,8 +212,7 @@ def test_a_late_row_corrects_its_successor_in_snowflake(
     with Org.open(empty_org) as org:
         org.load("OpportunityHistory", [snapshot(org, 2, 5, "Talks", 9)])
     second = run_tap(tmp_path, config, catalog=catalog, state=first.state)
-    assert first.code == second.code == 0, second.log
-
+    load(snowflake, "LATE", tmp_path, first, second)
     before, after = first.by_id("opportunity_history"), second.by_id("opportunity_history")
     won = next(key for key, record in before.items() if record["new_value"] == "Won")
     assert before[won]["old_value"] == "Open"
@@ -242,3 +220,8 @@ def test_a_late_row_corrects_its_successor_in_snowflake(
     amount = next(key for key in before if key.endswith(":Amount"))
     assert (after[amount]["old_value"], after[amount]["is_primary"]) == ("9", False)
     assert after[amount]["context"]["metadata"] == {"superseded": "true"}
+    with snowflake.client() as client:
+        found = client.rows("SELECT EVENT_ID, NEW_VALUE, OLD_VALUE, IS_PRIMARY FROM LATE.OPPORTUNITY_HISTORY")
+    records = {**before, **after}.values()
+    expected = [[record[name] for name in ("event_id", "new_value", "old_value", "is_primary")] for record in records]
+    assert sorted(found) == sorted(expected), "each event stands there once, as it was told last"

@@ -13,9 +13,9 @@ import pytest
 
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
-from tests.conftest import NOW
+from tests.conftest import NOW, SECOND
 from tests.harness import Json, config_for
-from tests.in_process import SECOND, Loader, clean, many_cases, run_here, statements
+from tests.in_process import Loader, clean, many_cases, run_here, statements
 from tests.test_never_lose import case_change, salesforce_text
 
 Serve = Callable[..., Running]

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
-from tests.conftest import NOW
+from tests.conftest import DAY, HOUR, NOW
 from tests.harness import config_for
 from tests.in_process import run_here
 from tests.test_log_files import log_file
@@ -19,7 +19,6 @@ from tests.test_never_lose import salesforce_text
 
 Serve = Callable[..., Running]
 STREAM = "event_log_file"
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def holds(path: Path, *ages: timedelta) -> None:

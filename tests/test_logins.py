@@ -20,6 +20,7 @@ from microdecisions.errors import CertificateError
 from microdecisions.redaction import known_secrets
 from microdecisions.session import open_session
 from microdecisions.settings import LoginSettings, load
+from tests.conftest import copy_at_now
 from tests.harness import CLIENT_ID, USERNAME, Json, TapRun, run_tap, take, tap_command
 from tests.in_process import catalog_of, many_cases, run_here
 
@@ -44,11 +45,18 @@ def org(empty_org: Path) -> Path:
     return empty_org
 
 
+@pytest.fixture(scope="module")
+def many_rows(blank_org: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An org that takes a run some time to read; to be copied."""
+    path = copy_at_now(blank_org, tmp_path_factory.mktemp("many") / "org")
+    many_cases(path, MANY)
+    return path
+
+
 @pytest.fixture
-def long_org(empty_org: Path) -> Path:
-    """An org that takes a run some time to read."""
-    many_cases(empty_org, MANY)
-    return empty_org
+def long_org(many_rows: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return copy_at_now(many_rows, tmp_path / "org")
 
 
 def credentials(flow: str, org: Path) -> Json:

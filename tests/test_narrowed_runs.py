@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,12 @@ from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from microdecisions.errors import ConfigurationError
 from tap_salesforce_temporal.library import events
-from tests.conftest import NOW
+from tests.conftest import DAY, HOUR, NOW
 from tests.harness import Json, TapRun, config_for
 from tests.in_process import account_change, run_here, statements
 from tests.test_never_lose import case_change, salesforce_text
 
 Serve = Callable[..., Running]
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,7 @@ from localcloud.salesforce.schema import OBJECTS
 from localcloud.salesforce.schema.custom import tracked_objects
 from localcloud.salesforce.server import Running
 from localcloud.salesforce.sobject import SObject
-from tests.conftest import NOW
+from tests.conftest import HOUR, NOW
 from tests.harness import Json, TapRun, config_for
 from tests.in_process import catalog_of, run_here
 from tests.test_never_lose import salesforce_text
@@ -28,7 +27,6 @@ STREAMS = (
 )
 HISTORIES = tuple(f"{name}_history" for name in STREAMS)
 MOST_CALLS = 30
-HOUR = timedelta(hours=1)
 
 
 def wide_org(path: Path, *more: SObject, custom: int = 111) -> Path:

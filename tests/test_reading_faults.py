@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,12 @@ from localcloud.salesforce.server import Running
 from tap_salesforce_temporal import stream
 from tap_salesforce_temporal.library import events
 from tap_salesforce_temporal.reading.choice import Size
-from tests.conftest import NOW
+from tests.conftest import HOUR, NOW, SECOND
 from tests.harness import Json, config_for, tap_command
-from tests.in_process import SECOND, catalog_of, many_cases, run_here, statements
+from tests.in_process import catalog_of, many_cases, run_here, statements
 from tests.test_never_lose import case_change, load, salesforce_text
 
 Serve = Callable[..., Running]
-HOUR = timedelta(hours=1)
 
 
 def tasks(path: Path, count: int) -> None:
@@ -190,13 +188,17 @@ def test_a_ceiling_of_our_own_leaves_no_job_behind(serve: Serve, empty_org: Path
 
 def test_a_run_that_is_told_to_stop_leaves_no_job_behind(serve: Serve, empty_org: Path, tmp_path: Path) -> None:
     many_cases(empty_org, 20)
-    server = serve(empty_org)
-    server.control(bulk={"delay_seconds": 60})
+    asked = threading.Event()
+
+    async def held(_: float) -> None:
+        asked.set()
+
+    server = serve(empty_org, sleep=held)
+    server.control(bulk={"delay_seconds": 60}, delay=[{"pattern": "GET .*jobs/query/", "seconds": 1}])
     config = config_for(server.url, empty_org, api_type="bulk2")
     command = tap_command(tmp_path, config, catalog=catalog_of("case_history"))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        while not jobs(server)["GET"] and process.poll() is None:
-            time.sleep(0.01)
+        assert asked.wait(60), "the job was never looked at"
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 1

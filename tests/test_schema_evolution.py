@@ -11,13 +11,12 @@ import pytest
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.schema import OBJECTS
 from localcloud.salesforce.server import Running
-from tests.conftest import NOW
+from tests.conftest import HOUR, NOW
 from tests.harness import Json, config_for
 from tests.in_process import Loader, account_change, catalog_of, clean, many_cases, run_here
 from tests.test_never_lose import case_change, load
 
 Serve = Callable[..., Running]
-HOUR = timedelta(hours=1)
 
 
 def hide(server: Running, *objects: str, fields: tuple[str, ...] = ()) -> None:

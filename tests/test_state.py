@@ -15,14 +15,13 @@ from localcloud.clock import OrgClock
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
 from tap_salesforce_temporal.bookmarks import VERSION
-from tests.conftest import NOW
+from tests.conftest import HOUR, NOW
 from tests.harness import Json, config_for, run_tap
 from tests.in_process import Loader, account_change, clean, many_cases, run_here
 from tests.test_never_lose import case_change, load
 
 Serve = Callable[..., Running]
 ROOT = Path(__file__).parents[1]
-HOUR = timedelta(hours=1)
 
 
 def complete_to(state: Json, stream: str) -> str:

@@ -11,14 +11,13 @@ import pytest
 
 from localcloud.salesforce.org import Org
 from localcloud.salesforce.server import Running
-from tests.conftest import NOW
+from tests.conftest import HOUR, NOW, SECOND
 from tests.harness import Json, config_for
-from tests.in_process import SECOND, Loader, account_change, clean, many_cases, run_here, statements
+from tests.in_process import Loader, account_change, clean, many_cases, run_here, statements
 from tests.test_late_rows import Opportunities
 from tests.test_never_lose import case_change, load
 
 Serve = Callable[..., Running]
-HOUR = timedelta(hours=1)
 
 
 def move(server: Running, to: datetime) -> None:

@@ -241,7 +241,12 @@ def meltano_environment(
     org: Path, schema: str, salesforce: Running, snowflake: Running, atlan: Running | None = None
 ) -> dict[str, str]:
     """The variables that lead `meltano run` in the environment `local` to these servers."""
-    catalog = {} if atlan is None else {"TARGET_ATLAN_METADATA_BASE_URL": atlan.url}
+    ledger = f"sqlite:///{org.resolve() / lifecycle.LEDGER}"
+    catalog = (
+        {}
+        if atlan is None
+        else {"TARGET_ATLAN_METADATA_BASE_URL": atlan.url, "TARGET_ATLAN_METADATA_LEDGER_URL": ledger}
+    )
     events = {} if salesforce.pubsub is None else {"TAP_SALESFORCE_DELETES_PUBSUB_ENDPOINT": salesforce.pubsub}
     key = str(org.resolve() / "jwt.key")
     return (

@@ -29,6 +29,7 @@ __all__ = [
     "BANNER",
     "DATABASE",
     "HOST",
+    "LEDGER",
     "WAREHOUSE",
     "LifecycleError",
     "Running",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 BANNER = f"Mock org on {HOST} (localcloud): no real Salesforce, Snowflake or Atlan is touched."
+LEDGER = "ledger.db"  # of target-atlan-metadata, beside the catalog that its figures are in
 WAREHOUSE = "warehouse"  # the folder of database files inside an org's folder
 DATABASE = "RAW"
 SNOWFLAKE_ENVIRONMENT = Path(".envs/snowflake")

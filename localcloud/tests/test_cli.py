@@ -143,6 +143,8 @@ def test_up_serves_all_until_down(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert said[0].startswith("Mock org on 127.0.0.1")
         assert any(line.startswith("export TAP_SALESFORCE_TEMPORAL_LOGIN_URL=http://127.0.0.1:") for line in said)
         assert any(line.startswith("export TARGET_ATLAN_METADATA_BASE_URL=http://127.0.0.1:") for line in said)
+        ledger = f"sqlite:///{(org / lifecycle.LEDGER).resolve()}"
+        assert f"export TARGET_ATLAN_METADATA_LEDGER_URL={ledger}" in said
         address = next(line.split()[1] for line in said if line.startswith("pubsub"))
         socket.create_connection((lifecycle.HOST, int(address.rpartition(":")[2])), timeout=10).close()
         script = tmp_path / "script.yml"

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from microdecisions import timestamps
-from microdecisions.actors import Actor
-from microdecisions.event import MicroDecisionEvent
-from tap_salesforce_temporal.normalise import Extraction
+from golden_run import APPROVER, USER
 
-USERS = ("0055g000007UserAAC", "0055g00000ApproAAB")
-EXTRACTION = Extraction(
-    org_id="00D5g000004AbcDEAS",
-    extracted_at="2026-01-31T12:00:00.000000Z",
-    extractor_version="tap-salesforce-temporal 0.1.0",
-    source="rest",
-)
-ACTORS = {user: Actor(user, "user", "Sales User") for user in USERS} | {None: Actor(None, "system", None)}
+from microdecisions import timestamps
+from microdecisions.event import MicroDecisionEvent
+
+USERS = (USER, APPROVER)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -7,23 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from golden_run import ACTORS, EXTRACTION
 
 from microdecisions import values
-from microdecisions.actors import Actor
 from microdecisions.event import MicroDecisionEvent
-from tap_salesforce_temporal.normalise import Extraction
 from tap_salesforce_temporal.normalise.approval import ApprovalStepRow, approval_decisions
 from tap_salesforce_temporal.reading.rest import QueryPage
 
 GOLDEN = Path(__file__).parent / "golden" / "process_instance_step.json"
-USER = "0055g000007UserAAC"
-EXTRACTION = Extraction(
-    org_id="00D5g000004AbcDEAS",
-    extracted_at="2026-01-31T12:00:00.000000Z",
-    extractor_version="tap-salesforce-temporal 0.1.0",
-    source="rest",
-)
-ACTORS = {USER: Actor(USER, "user", "Sales User"), None: Actor(None, "system", None)}
 LEAST = {
     "Id": "04h5g00000Step1",
     "ProcessInstanceId": "04g5g00000PrIn1",

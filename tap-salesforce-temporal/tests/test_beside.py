@@ -10,14 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from golden_run import ACTORS, APPROVER, EXTRACTION
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions import values
-from microdecisions.actors import Actor
 from microdecisions.event import MicroDecisionEvent
 from tap_salesforce_temporal.normalise import (
-    Extraction,
     activity,
     administration,
     approval,
@@ -32,19 +31,7 @@ from tap_salesforce_temporal.windows import Window
 
 GOLDEN = Path(__file__).parent / "golden"
 LAW = settings(deadline=None, derandomize=True)
-USER, APPROVER = "0055g000007UserAAC", "0055g00000ApproAAB"
 PREFIXES = {"006": "Opportunity", "001": "Account", "003": "Contact", "00T": "Task", "00U": "Event"}
-ACTORS = {
-    None: Actor(None, "system", None),
-    USER: Actor(USER, "user", "Sales User"),
-    APPROVER: Actor(APPROVER, "user", "Approver"),
-}
-EXTRACTION = Extraction(
-    org_id="00D5g000004AbcDEAS",
-    extracted_at="2026-01-31T12:00:00.000000Z",
-    extractor_version="tap-salesforce-temporal 0.1.0",
-    source="rest",
-)
 
 
 class Golden(msgspec.Struct, forbid_unknown_fields=True):

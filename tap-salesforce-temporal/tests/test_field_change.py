@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from golden_run import ACTORS, EXTRACTION, USER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microdecisions import values
-from microdecisions.actors import Actor
 from microdecisions.event import SCHEMA_VERSION
-from tap_salesforce_temporal.normalise import Extraction
 from tap_salesforce_temporal.normalise.field_change import (
     OPPORTUNITY_HISTORY_FIELDS,
     FieldHistoryRow,
@@ -26,14 +25,6 @@ from tap_salesforce_temporal.sources import Source
 
 LAW = settings(deadline=None, derandomize=True)
 GOLDEN = Path(__file__).parent / "golden"
-USER = "0055g000007UserAAC"
-EXTRACTION = Extraction(
-    org_id="00D5g000004AbcDEAS",
-    extracted_at="2026-01-31T12:00:00.000000Z",
-    extractor_version="tap-salesforce-temporal 0.1.0",
-    source="rest",
-)
-ACTORS = {USER: Actor(USER, "user", "Sales User"), None: Actor(None, "system", None)}
 
 
 class Golden(msgspec.Struct, forbid_unknown_fields=True):

@@ -6,9 +6,10 @@ import itertools
 from typing import Any, NamedTuple
 
 import msgspec
+from golden_run import ACTORS, EXTRACTION
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opportunities import ACTORS, BEGIN, EXTRACTION, USERS, flagged, text_at
+from opportunities import BEGIN, USERS, flagged, text_at
 
 from microdecisions import timestamps, values
 from microdecisions.event import MicroDecisionEvent

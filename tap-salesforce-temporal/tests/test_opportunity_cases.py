@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from opportunities import ACTORS, EXTRACTION, USERS, flagged, text_at
+from golden_run import ACTORS, EXTRACTION
+from opportunities import USERS, flagged, text_at
 
 from microdecisions import values
 from microdecisions.event import MicroDecisionEvent

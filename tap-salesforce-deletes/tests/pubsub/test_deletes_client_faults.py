@@ -98,15 +98,20 @@ def test_a_service_that_stays_silent_is_given_up(mock: Mock) -> None:
 def test_a_slow_writer_is_not_taken_for_a_silent_service(mock: Mock, events_of: Read) -> None:
     mock.deletes(*range(12))
     mock.control(chunk=1)
-    seconds = [0.0]
-    subscription = mock.client(clocks=Clocks(monotonic=lambda: seconds[0])).subscription(ACCOUNTS, Earliest())
+    seconds, heard = [0.0], threading.Semaphore(0)
+
+    def clock() -> float:
+        if threading.current_thread().name == f"pubsub {ACCOUNTS}":
+            heard.release()  # the thread that reads notes when it hears a response, and then lets it wait to be taken
+        return seconds[0]
+
+    subscription = mock.client(clocks=Clocks(monotonic=clock)).subscription(ACCOUNTS, Earliest())
     events_of(subscription, 1)
     mock.seen("pubsub_fetch", 12)
-    seconds[0] = 1.0
-    deadline = time.monotonic() + 20
-    while subscription.idle_seconds and time.monotonic() < deadline:
-        pass  # until the next response waits to be taken
+    for number in (1, 2, 3):
+        assert heard.acquire(timeout=20), f"response {number} never came"
     seconds[0] = 1_000.0  # the writer waited for its target
+    assert subscription.idle_seconds == 0.0, "the second response waits to be taken since the third was heard"
     events_of(subscription, 11)
     assert not subscription.is_idle(1.0)
     assert subscription.receive(0.0) is None
