@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import signal
@@ -33,6 +32,7 @@ __all__ = ["Writer", "on_signal", "run_plugin"]
 
 _EXIT_ERROR, _EXIT_CONFIGURATION = 1, 2
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_NO_JSON = {"json.decoder.JSONDecodeError", "simplejson.errors.JSONDecodeError"}  # the SDK reads by either
 _MOST_ERRORS = 9  # of a chain of errors
 _PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
 
@@ -75,9 +75,10 @@ def run_plugin(
 
 
 def _unexpected(error: Exception) -> tuple[str, int]:
-    if isinstance(error, json.JSONDecodeError):
+    if f"{type(error).__module__}.{type(error).__name__}" in _NO_JSON:
+        place = f"line {getattr(error, 'lineno', '?')}, column {getattr(error, 'colno', '?')}"
         return (
-            f"A file given by --config, --state or --catalog is not JSON (line {error.lineno}, column {error.colno}).",
+            f"A file given by --config, --state or --catalog is not JSON ({place}): correct it there.",
             _EXIT_CONFIGURATION,
         )
     if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError) and error.filename is not None:
@@ -104,7 +105,9 @@ def _stream_map(error: Exception) -> str | None:
                 f"a record with {type(error).__name__}. Change it in `stream_maps` so that it takes every value."
             )
     # It names streams and expressions of the config, never a value.
-    return f"A stream map cannot be used: {error}" if isinstance(error, MappingError) else None
+    if not isinstance(error, MappingError):
+        return None
+    return f"A stream map cannot be used: {str(error).rstrip('.')}: change it in `stream_maps`."
 
 
 def _places(error: BaseException) -> str:

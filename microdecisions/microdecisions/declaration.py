@@ -168,7 +168,13 @@ def _expected(schema: Mapping[str, Any]) -> str:
     kind = kinds[0] if kinds else "object"
     if kind == "array":
         items = schema.get("items", {})
+        if "enum" in items:
+            return f"a JSON list of {_named(items['enum'])}"
         return "a JSON list" + (" of texts" if items.get("type") == "string" else "")
+    if kind == "object" and "properties" in schema:
+        return f"a JSON object of {_named(schema['properties'])}"
+    if kind == "object" and isinstance(of := schema.get("additionalProperties"), dict) and of.get("type") == "array":
+        return "a JSON object whose values are lists"
     word = {
         "integer": "a whole number",
         "number": "a number",
@@ -177,6 +183,10 @@ def _expected(schema: Mapping[str, Any]) -> str:
         "object": "a JSON object",
     }[kind]
     return word + _bounds(schema)
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
