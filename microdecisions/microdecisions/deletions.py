@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from microdecisions.event import MicroDecisionEvent
 
-__all__ = ["LONG_AFTER", "PUBLISH_DELAY", "WITNESSES", "Deletion", "Sighting", "resolve", "sighting_of"]
+__all__ = [
+    "LONG_AFTER",
+    "PUBLISH_DELAY",
+    "WITNESSES",
+    "Deletion",
+    "Sighting",
+    "commit_number_of",
+    "resolve",
+    "sighting_of",
+]
 
 WITNESSES: Final = ("change_event", "platform_event", "query_all", "get_deleted")
 """From the best to the least: the first two come with who did it, the last only with when."""
@@ -33,6 +42,8 @@ PUBLISH_DELAY: Final = timedelta(seconds=10)
 
 _EXACT: Final = frozenset({"change_event", "get_deleted"})
 """Salesforce stamps these with the deletion itself; a platform event may be published late, a row be touched later."""
+
+_MOST: Final = 2**63 - 1  # commitNumber is a long in the Avro schema of change events
 
 _SECOND_STAMPED: Final = frozenset({"query_all", "get_deleted"})
 _WHOLE_SECOND: Final = ".000000Z"
@@ -105,6 +116,15 @@ class Deletion(msgspec.Struct, frozen=True, gc=False):
     after_missed_undelete: bool = False
 
 
+def commit_number_of(text: str) -> int | None:
+    """The commit number in the facts of an event: 0 where there is none, None for one that Salesforce cannot give."""
+    if not (text.isascii() and text.isdecimal()):
+        return 0
+    digits = text.lstrip("0") or "0"
+    number = int(digits) if len(digits) <= len(str(_MOST)) else _MOST + 1  # Python refuses to read very long ones
+    return number if number <= _MOST else None
+
+
 def sighting_of(event: MicroDecisionEvent) -> Sighting | None:
     """The sighting that an event is, or None for an event of another type or without a record.
 
@@ -114,7 +134,6 @@ def sighting_of(event: MicroDecisionEvent) -> Sighting | None:
     if (kind != "record_delete" and kind != "record_undelete") or event.record_id is None:  # noqa: PLR1714 - narrows
         return None
     facts = event.context.metadata
-    number = facts.get("commit_number", "")
     return Sighting(
         event.record_id,
         kind,
@@ -126,7 +145,7 @@ def sighting_of(event: MicroDecisionEvent) -> Sighting | None:
         event.actor_type,
         event.actor_name,
         facts.get("owner_id"),
-        int(number) if number.isascii() and number.isdecimal() else 0,
+        commit_number_of(facts.get("commit_number", "")) or 0,
     )
 
 

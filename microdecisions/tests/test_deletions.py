@@ -196,7 +196,7 @@ def test_other_events_and_deletes_of_no_record_are_no_sightings(event_type: str,
     assert sighting_of(event(event_type, "rest", record_id)) is None
 
 
-@pytest.mark.parametrize("number", ["", "x", "-1", "\u0661"])
+@pytest.mark.parametrize("number", ["", "x", "-1", "\u0661", "9" * 19, "9" * 5_000])
 def test_a_commit_number_that_is_none_counts_as_unknown(number: str) -> None:
     found = sighting_of(event("record_delete", "change_event", RECORD, commit_number=number))
     assert found is not None

@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from pyatlan.model.enums import AnnouncementType
 
+from target_atlan_metadata.figures import AssetKey
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from pyatlan.model.assets import Asset
 
-    from target_atlan_metadata.catalog import CatalogAsset
+    from target_atlan_metadata.activity import CellActivity
+    from target_atlan_metadata.catalog import Catalog
+    from target_atlan_metadata.resolving import Resolved
 
-__all__ = ["announcement_of", "put_announcement"]
+__all__ = ["Bursts", "put_announcement"]
 
 _TITLE: Final = "Many records were deleted"
 
 
-def announcement_of(asset: CatalogAsset, deletes: int, burst: int, as_of: datetime) -> str | None:
-    """What is to be announced on an object, if anything; the next announcement takes its place.
+class Bursts:
+    """What objects carried when a run began, and so how many deletions are new to those who look.
 
     Args:
-        asset: The object; an announcement of somebody else stays.
-        deletes: How many deletions are new in this run.
-        burst: How many are worth a word.
-        as_of: The instant of the figures.
+        burst: How many new deletions are worth a word.
+        catalog: As it was loaded when the run began.
+        cells: What the ledger knew then.
+        told: Digest of what Atlan was last told, by GUID.
     """
-    if deletes < burst or asset.announcement not in {"", _TITLE}:
-        return None
-    return f"{deletes:,} deletions of {asset.api_name} were seen on {as_of:%Y-%m-%d} (UTC)."
+
+    def __init__(self, burst: int, catalog: Catalog, cells: Iterable[CellActivity], told: Mapping[str, bytes]) -> None:
+        self._burst = burst
+        self._before: dict[str, int] = {}
+        for asset in catalog.objects.values():
+            if isinstance(deletes := asset.values.get("Deletes"), int):
+                self._before[asset.guid] = deletes
+        of_ledger: dict[str, list[CellActivity]] = defaultdict(list)
+        for cell in cells:
+            of_ledger[cell.object].append(cell)
+        for name, of_object in of_ledger.items():
+            found = catalog.find(AssetKey(name))
+            # What Atlan was told the search may not show yet.
+            if found is not None and found.guid in told and not any(cell.dirty for cell in of_object):
+                self._before[found.guid] = sum(cell.total.deletes for cell in of_object)
+
+    def announced(self, one: Resolved, as_of: datetime) -> str | None:
+        """What is to be announced on an object, if anything; the next announcement takes its place.
+
+        Nothing is on one that carried no figures when the run began; an announcement of somebody else stays.
+
+        Args:
+            one: The object and its figures.
+            as_of: Their instant.
+        """
+        before, now = self._before.get(one.asset.guid), one.figures.delete_count
+        if before is None or now is None or now - before < self._burst:
+            return None
+        if one.asset.announcement not in {"", _TITLE}:
+            return None
+        return f"{now - before:,} deletions of {one.asset.api_name} were seen on {as_of:%Y-%m-%d} (UTC)."
 
 
 def put_announcement(entity: Asset, message: str) -> None:

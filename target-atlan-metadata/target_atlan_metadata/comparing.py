@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from microdecisions.errors import ConfigurationError, MicroDecisionError
-from target_atlan_metadata.figures import AssetKey
+from target_atlan_metadata.differing import says_something
+from target_atlan_metadata.figures import AssetKey, figures_of_assets
 from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.place import ledger_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from target_atlan_metadata.catalog import Catalog
@@ -27,10 +29,12 @@ class Known(msgspec.Struct, frozen=True):
     Attributes:
         org: Its id; empty where that is not known.
         keys: The objects, and fields of them.
+        others: Names that may be objects with an asset, or of things that no catalog has.
     """
 
     org: str
     keys: tuple[AssetKey, ...]
+    others: frozenset[str] = frozenset()
 
 
 class Comparison(msgspec.Struct):
@@ -51,10 +55,11 @@ class Comparison(msgspec.Struct):
     other_objects: list[str] = []
 
 
-def compare(keys: Iterable[AssetKey], catalog: Catalog) -> Comparison:
+def compare(known: Known, catalog: Catalog) -> Comparison:
     """Hold objects and fields against the catalog."""
     found = Comparison()
-    for key in keys:
+    others = [AssetKey(name) for name in sorted(known.others - {key.object for key in known.keys})]
+    for key in [*known.keys, *(key for key in others if catalog.find(key) is not None)]:
         is_there = catalog.find(key) is not None
         if key.field is None:
             (found.matched if is_there else found.missing_objects).append(key.object)
@@ -66,12 +71,13 @@ def compare(keys: Iterable[AssetKey], catalog: Catalog) -> Comparison:
 
 
 def known_to_ledger(settings: TargetSettings, environ: Mapping[str, str]) -> Known | str:
-    """Objects and fields that the ledger has events of, or a sentence that says why it cannot be looked at."""
+    """Objects and fields that the ledger has figures of, or a sentence that says why it cannot be looked at."""
     try:
         with Ledger(
             ledger_url(settings.ledger_url, environ), wait_seconds=settings.ledger_wait_seconds, absent="refuse"
         ) as ledger:
-            return Known(ledger.org, tuple(AssetKey(name, field) for name, field in ledger.places()))
+            told = figures_of_assets(ledger.activities(0, 0), datetime.now(UTC), settings.quality_weights)
+            return Known(ledger.org, tuple(key for key, figures, _ in told if says_something(figures)))
     except MicroDecisionError as error:
         return str(error)
 
@@ -79,6 +85,7 @@ def known_to_ledger(settings: TargetSettings, environ: Mapping[str, str]) -> Kno
 class _Object(msgspec.Struct):
     """What the tap found of one stream, as far as it matters here."""
 
+    object: str = ""
     parent: str | None = None
     tracked_fields: tuple[str, ...] = ()
 
@@ -114,4 +121,5 @@ def known_to_tap(path: Path) -> Known:
     fields = {(one.parent, field) for one in told.objects if one.parent is not None for field in one.tracked_fields}
     names = {*told.untracked_objects, *(one.parent for one in told.objects if one.parent is not None)}
     keys = [*(AssetKey(name) for name in names), *(AssetKey(name, field) for name, field in fields)]
-    return Known(told.org_id, tuple(sorted(keys, key=lambda key: (key.object, key.field or ""))))
+    others = frozenset(one.object for one in told.objects if one.parent is None)  # such as Task
+    return Known(told.org_id, tuple(sorted(keys, key=lambda key: (key.object, key.field or ""))), others)

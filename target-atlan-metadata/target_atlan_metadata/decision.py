@@ -5,7 +5,7 @@ Decoding into these structs is the validation: an event that lacks a field, or h
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Context(msgspec.Struct, gc=False):
 class Decision(msgspec.Struct, gc=False):
     """One event, as far as figures need it. The fields are those of `microdecisions.event.MicroDecisionEvent`."""
 
-    event_id: str
+    event_id: Annotated[str, msgspec.Meta(min_length=1)]
     event_type: EventType
     timestamp_occurred: str
     timestamp_recorded: str

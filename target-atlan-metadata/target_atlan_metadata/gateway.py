@@ -45,8 +45,12 @@ _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0  # seconds
 _BLOCK: Final = 65.0  # seconds: a tenant over its rate limit answers 429 for a minute (docs.atlan.com, API limits)
 _LONGEST_BLOCK: Final = 300.0
-_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _is_passing(status: int) -> bool:
+    """Whether a status tells of trouble that may be over at the next try; gateways on the way have 5xx of their own."""
+    return status in {408, 429} or status >= 500
 
 
 def proxy_for(origin: str) -> str | None:
@@ -241,7 +245,7 @@ class Gateway:
         try:
             result = operation()
         except httpx.HTTPStatusError:  # only from the request of an OAuth token
-            self._refuse(what, answer.status if answer.status in _AGAIN else 401)
+            self._refuse(what, answer.status if _is_passing(answer.status) else 401)
         except (httpx.HTTPError, OSError) as error:
             answer.status = 0
             return _Problem(f"cannot be reached ({type(error).__name__})")
@@ -249,12 +253,12 @@ class Gateway:
             # pyatlan loads its models when they are first needed; a thread may meet one that another is still making.
             answer.status = 0
             return _Problem("gives an answer that its client cannot read")
-        except (PyatlanError, TypeError) as error:
+        except (PyatlanError, TypeError, ValueError, AttributeError, LookupError) as error:
             if answer.status < 400:  # not an answer of Atlan's that the client makes an error of
                 raise AtlanError(f"Atlan's answer cannot be read, to {what} ({type(error).__name__}).") from None
             self._refuse(what, answer.status)
         else:
-            if answer.status not in _AGAIN:  # of a 503 the client makes an empty result
+            if not _is_passing(answer.status):  # of a 503 the client makes an empty result
                 return result
         return _Problem(f"answers {answer.status}")
 
@@ -269,7 +273,7 @@ class Gateway:
                 f"The token may not {what}: grant it that in Atlan (for custom metadata: update on the assets of the "
                 "connection; to create the set: admin), or give another."
             )
-        if status not in _AGAIN and status >= 400:
+        if not _is_passing(status) and status >= 400:
             raise AtlanRefusedError(f"Atlan refuses to {what} ({status}).")
 
     def _pause(self, attempt: int) -> float:

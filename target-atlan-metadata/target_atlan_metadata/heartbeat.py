@@ -63,16 +63,12 @@ class Heartbeat:
         self._ours: Mark | None = None
         self._found: Mark | None = None
 
-    @property
-    def is_claimed(self) -> bool:
-        """Whether this run has written it."""
-        return self._ours is not None
-
-    def check(self, *, may_change: bool) -> None:
+    def check(self, *, may_change: bool, has_untold: bool) -> None:
         """Compare it with our ledger, before anything is written.
 
         Args:
             may_change: Whether this ledger may take the place of another.
+            has_untold: Whether there are figures that Atlan was not told by this ledger.
 
         Raises:
             LedgerLostError: the figures are from another ledger, or from a later state of this one.
@@ -82,22 +78,24 @@ class Heartbeat:
         if self._found == _UNREADABLE and not may_change:
             raise LedgerLostError(
                 f"The attribute `{LEDGER}` of the Salesforce connection in Atlan was changed by someone: set "
-                "`allow_ledger_change` for one run to write the figures of this ledger, or take the value away there."
+                "`allow_ledger_change` for one run to write the figures of this ledger."
             )
+        if self._found is None and has_untold and not may_change:
+            raise LedgerLostError(_NO_NOTE)
         if self._found is None or may_change or self._is_ours(self._found):
             return
         raise LedgerLostError(_sentence(self._found, self._ledger))
 
     def claim(self, writer: Writer, as_of: datetime) -> None:
-        """Write it once in a run, before the first figure.
+        """Write it, before the first figure of a run, and again whenever the ledger has counted more since.
 
         Raises:
             LedgerLostError: another ledger has written it since the run began.
         """
-        if self._ours is not None:
+        if self._ours is not None and not self._ledger.is_ahead:
             return
         now = self._read()
-        if now != self._found:
+        if now != (self._ours or self._found):
             raise LedgerLostError(_sentence(now, self._ledger) if now is not None else _GONE)
         if now is not None and now.generation > self._ledger.generation:
             self._ledger.at_generation(now.generation)
@@ -107,10 +105,12 @@ class Heartbeat:
         if writer.write([Write(self._connection, {LEDGER: text})]).refused:
             raise AtlanError("Atlan refuses to note the ledger on the Salesforce connection: no figure was written.")
         if self._ledger.may_take_over:
-            self._ledger.allow_take_over(allow=False)
+            self._ledger.end_take_over()
 
     def is_due(self, as_of: datetime) -> bool:
         """Whether it is old enough to be written without any other write, or of a time that has not come yet."""
+        if self._ours is not None:
+            return False
         return self._found is None or abs(as_of - timestamps.parse(self._found.as_of)) >= _FRESH
 
     def confirm(self) -> None:
@@ -147,6 +147,13 @@ _GONE: Final = (
     "The note of the ledger on the Salesforce connection was taken away while this run went on: another run writes to "
     "the same custom metadata. Run them one after the other with one `ledger_url`, or give one of them a "
     "`custom_metadata_name` of its own."
+)
+
+
+_NO_NOTE: Final = (
+    "Atlan has figures that this ledger did not write, and the note of the ledger that did is gone from the Salesforce "
+    "connection: restore that ledger or refill it with `target-atlan-metadata rebuild`, or set `allow_ledger_change` "
+    "for one run to write what this one counts and to take all other figures away."
 )
 
 

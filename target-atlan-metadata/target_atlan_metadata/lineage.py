@@ -2,20 +2,23 @@
 
 A table is found by its name, which a loader makes of the stream's, a model by the compiled SQL that reads the table:
 never by a qualified name that is built. The process between the two has an id of its own, so writing it again changes
-nothing.
+nothing. Lineage is beside the figures: what cannot be written of it is said in the log, and holds nothing else back.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from pyatlan.model.assets import Asset, Process, SalesforceObject, Table
-from pyatlan.model.search import Query, Term, Terms
+from pyatlan.model.enums import EntityStatus
+from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Query, Term, Terms
 
 from target_atlan_metadata.catalog import Catalog, CatalogAsset, search
-from target_atlan_metadata.dbt import models_of
+from target_atlan_metadata.dbt import Reading, models_of
+from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, AtlanRefusedError
 from target_atlan_metadata.figures import AssetKey
+from target_atlan_metadata.halving import halve
 
 if TYPE_CHECKING:
     import logging
@@ -29,6 +32,9 @@ __all__ = ["link"]
 _CHUNK = 100
 _WAREHOUSE = "snowflake"
 _PLACE = ("schemaQualifiedName", "schemaName", "databaseName")
+_MOST_IN_VAIN: Final = 16
+"""Requests that are refused with none taken in between: then it is not single assets, and more would be a waste."""
+_TROUBLE: Final = (AtlanError, AtlanPermissionError)
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -62,13 +68,78 @@ def link(
         log: For an operator.
 
     Returns:
-        How many processes were written; those that are there already are not written again.
+        How many processes were written; those that are there already are not written again, nor those that somebody
+        archived.
     """
+    writing = _Writing(gateway)
+    try:
+        _link(writing, settings, connection, catalog, links, log)
+    except _TROUBLE as error:
+        _tell(log, "Lineage is not whole", error)
+    else:
+        if writing.refused:
+            _tell(log, f"{writing.refused} of the processes of lineage are left out", writing.reason)
+    return writing.written
+
+
+class _Writing:
+    """Writes processes, and leaves out what is refused.
+
+    Args:
+        gateway: To Atlan.
+
+    Attributes:
+        written: How many were written.
+        refused: How many were left out.
+        reason: Why, in words of the last refusal.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.written = 0
+        self.refused = 0
+        self.reason: AtlanError | AtlanPermissionError = AtlanError("")
+        self._in_vain = 0
+
+    def write(self, batch: Sequence[Asset]) -> None:
+        """Write a batch.
+
+        Raises:
+            AtlanError: so many requests are refused that it is not for single assets, or Atlan does not answer.
+        """
+        self.refused += len(halve(batch, self._send))
+
+    def _send(self, batch: Sequence[Asset]) -> None:
+        try:
+            self.gateway.write("write lineage", lambda: self.gateway.client.asset.save(list(batch)))
+        except (AtlanRefusedError, AtlanPermissionError) as error:
+            self.reason = error
+            self._in_vain += 1
+            if self._in_vain >= _MOST_IN_VAIN:
+                raise AtlanError(str(error)) from None
+            raise AtlanRefusedError(str(error)) from None
+        self._in_vain = 0
+        self.written += len(batch)
+
+
+def _tell(log: logging.Logger, what: str, error: Exception) -> None:
+    log.warning("%s, figures are not touched by that: %s Set `lineage` to `never` to do without it.", what, error)
+
+
+def _link(
+    writing: _Writing,
+    settings: TargetSettings,
+    connection: CatalogAsset,
+    catalog: Catalog,
+    links: Sequence[tuple[str, str]],
+    log: logging.Logger,
+) -> None:
+    gateway = writing.gateway
     wanted = [(stream, catalog.find(AssetKey(name))) for stream, name in links]
     found = [(stream, asset) for stream, asset in wanted if asset is not None]
     tables = _tables(gateway, sorted({stream for stream, _ in found}), settings.warehouse_schema_qualified_name, log)
     if not tables:
-        return 0
+        return
     steps = {
         f"target-atlan-metadata/{asset.api_name}/{stream}": _Step(
             f"{asset.api_name} history to {stream}",
@@ -83,14 +154,31 @@ def link(
         f"target-atlan-metadata/{read.stream}/dbt/{read.digest}": _Step(
             f"{read.stream} to dbt model {read.name}", Table.ref_by_guid(read.table), read.model
         )
-        for read in models_of(gateway, tables, owner)
+        for read in _readings(gateway, tables, owner, log)
     }
     there = _processes(gateway, [f"{owner}/{name}" for name in steps])
-    new = [_process(owner, name, step) for name, step in steps.items() if there.get(f"{owner}/{name}") != step.ends]
+    archived = sum(ends is None for ends in there.values())
+    if archived:
+        log.info(
+            "%d of the processes of lineage are archived in Atlan, and stay so: restore them there, or purge them to "
+            "have them written again.",
+            archived,
+        )
+    new = [
+        _process(owner, name, step)
+        for name, step in steps.items()
+        if there.get(f"{owner}/{name}", ()) not in {None, step.ends}
+    ]
     for start in range(0, len(new), settings.batch_size):
-        batch = new[start : start + settings.batch_size]
-        gateway.write("write lineage", lambda: gateway.client.asset.save(batch))  # noqa: B023
-    return len(new)
+        writing.write(new[start : start + settings.batch_size])
+
+
+def _readings(gateway: Gateway, tables: Mapping[str, Any], owner: str, log: logging.Logger) -> list[Reading]:
+    try:
+        return models_of(gateway, tables, owner, log)
+    except _TROUBLE as error:
+        _tell(log, "Lineage is not led on to dbt models", error)
+    return []
 
 
 def _process(owner: str, name: str, step: _Step) -> Asset:
@@ -133,13 +221,22 @@ def _tables(gateway: Gateway, streams: Iterable[str], schema: str | None, log: l
     return {stream: tables[0] for stream in names if len(tables := by_name.get(stream.casefold(), [])) == 1}
 
 
-def _processes(gateway: Gateway, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Our processes that are there: the GUIDs of what they lead from and to, by qualified name."""
-    there: dict[str, tuple[str, str]] = {}
+def _processes(gateway: Gateway, names: Sequence[str]) -> dict[str, tuple[str, ...] | None]:
+    """Our processes that are there: the GUIDs of what they lead from and to, by qualified name; None if archived."""
+    there: dict[str, tuple[str, ...] | None] = {}
     for start in range(0, len(names), _CHUNK):
-        filters = [Terms(field="qualifiedName", values=list(names[start : start + _CHUNK]))]
-        for process in search(gateway, ["Process"], filters, ["inputs", "outputs"]):
-            inputs, outputs = process.inputs or [], process.outputs or []  # type: ignore[attr-defined]
-            if len(inputs) == len(outputs) == 1:
-                there[str(process.qualified_name)] = (str(inputs[0].guid), str(outputs[0].guid))
+        clauses: list[Query] = [
+            Term(field="__typeName.keyword", value="Process"),
+            Terms(field="qualifiedName", values=list(names[start : start + _CHUNK])),
+        ]
+        # Archived ones too: written again, they would stay archived, and be written in every run.
+        dsl = DSL(query=Bool(filter=clauses), from_=0, size=2 * _CHUNK)
+        request = IndexSearchRequest(dsl=dsl, attributes=["qualifiedName", "inputs", "outputs"])
+        page = gateway.read("search the catalog", lambda: gateway.client.asset.search(request)).current_page()  # noqa: B023
+        for process in page:
+            name, ends = str(process.qualified_name), [*(process.inputs or []), *(process.outputs or [])]  # type: ignore[attr-defined]
+            if process.status == EntityStatus.DELETED:
+                there.setdefault(name, None)
+            else:
+                there[name] = tuple(str(end.guid) for end in ends)
     return there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ def ledger_url(setting: str | None, environ: Mapping[str, str]) -> str:
 
     Inside a Meltano project it stands beside Meltano's own database and is one per environment, shared by the
     pipelines of the project. If that folder does not last, the next run says so: Atlan knows which ledger its figures
-    are from.
+    are from. Its folder is made.
 
     Args:
         setting: Setting `ledger_url`.
@@ -40,4 +41,7 @@ def ledger_url(setting: str | None, environ: Mapping[str, str]) -> str:
             "sqlite:////var/lib/atlan/ledger.db."
         )
     name = re.sub(r"[^A-Za-z0-9_-]", "_", environ.get(_ENVIRONMENT) or "default")
-    return f"sqlite:///{Path(root) / '.meltano' / 'target-atlan-metadata' / name / 'ledger.db'}"
+    folder = Path(root) / ".meltano" / "target-atlan-metadata" / name
+    with contextlib.suppress(OSError):  # opening the ledger says it
+        folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'ledger.db'}"

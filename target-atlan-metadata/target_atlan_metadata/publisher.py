@@ -6,28 +6,42 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from microdecisions.errors import ConfigurationError
-from target_atlan_metadata.announcements import announcement_of
-from target_atlan_metadata.attributes import FIGURES, digest_of, values_of
-from target_atlan_metadata.catalog import Catalog, find_connection, has_connection, load_catalog, organizations
+from target_atlan_metadata.announcements import Bursts
+from target_atlan_metadata.attributes import digest_of
+from target_atlan_metadata.catalog import (
+    Catalog,
+    choose_organization,
+    find_connection,
+    has_connection,
+    load_assets,
+    organizations,
+)
 from target_atlan_metadata.custom_metadata import ensure_set
+from target_atlan_metadata.differing import (
+    NOTHING,
+    UNSURE,
+    Differing,
+    differing,
+    has_untold_figures,
+    says_something,
+    to_clear,
+)
 from target_atlan_metadata.dry_run import FiguresPrinter
-from target_atlan_metadata.errors import AtlanError, UnresolvedError
+from target_atlan_metadata.errors import AtlanError, LedgerLostError, UnresolvedError
 from target_atlan_metadata.figures import AssetKey
 from target_atlan_metadata.gateway import Gateway
 from target_atlan_metadata.heartbeat import Heartbeat
 from target_atlan_metadata.lineage import link
-from target_atlan_metadata.resolving import Resolved, resolve, unnamed
+from target_atlan_metadata.resolving import Resolved, resolve
 from target_atlan_metadata.writer import Write, Writer
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from target_atlan_metadata.attributes import Value
     from target_atlan_metadata.catalog import CatalogAsset, Organization
     from target_atlan_metadata.clock import Clock
-    from target_atlan_metadata.figures import Figures
     from target_atlan_metadata.ledger import CellActivity, Ledger
     from target_atlan_metadata.report import Report
     from target_atlan_metadata.run import Told
@@ -56,8 +70,10 @@ class AtlanPublisher:
         self._settings = settings
         self._log = log
         self._gateway = gateway(settings)
-        self._deletes_before: dict[str, Value] = {}  # by the object's name; what it carried when the run began
+        self._bursts: Bursts | None = None
         self._organizations: list[Organization] = []
+        self._organization: str | None = None
+        self._is_waiting = False  # for the first event, which tells the org, and so the organization
 
     @property
     def clock(self) -> Clock:
@@ -89,8 +105,6 @@ class AtlanPublisher:
                 "`create_custom_metadata` `auto`, or do it by docs/atlan.md."
             )
         self._check_names()
-        self.check_org(ledger.org)
-        self._load()
         self._told = ledger.told()
         if self._metadata is not None:
             self._writer = Writer(
@@ -100,18 +114,20 @@ class AtlanPublisher:
                 workers=settings.max_concurrent_requests,
             )
             self._heartbeat = Heartbeat(gateway, self._metadata, self._connection, ledger)
-            self._heartbeat.check(may_change=settings.allow_ledger_change or settings.dry_run)
-        if settings.delete_burst is not None:
-            self._deletes_before = {name: one.values.get("Deletes") for name, one in self._catalog.objects.items()}
+        self.check_org(ledger.org)
+        self._look()
 
     def check_org(self, org: str) -> None:
         """See that events are of the org that the catalog describes, as far as it says which one that is.
+
+        Of several organizations that nobody named the one is taken whose id it is.
 
         Args:
             org: Its id; empty while no event has come.
 
         Raises:
-            ConfigurationError: it describes another one.
+            ConfigurationError: it describes another one, or several and does not tell which is which.
+            LedgerLostError: the organization that now is known has figures of another ledger.
         """
         known = self._organizations
         if org and known and not any(one.is_org(org) for one in known):
@@ -120,6 +136,12 @@ class AtlanPublisher:
                 f"{known[0].org}: name the right one in `connection_qualified_name`, or in "
                 "`organization_qualified_name`; `target-atlan-metadata explore` lists them."
             )
+        was_waiting = self._is_waiting
+        self._is_waiting = not org and len(known) > 1 and any(one.org for one in known)
+        if not self._is_waiting:
+            self._organization = choose_organization(known, self._settings.organization_qualified_name, org)
+            if was_waiting:
+                self._look()
 
     def publish(
         self, told: Iterable[Told], report: Report, as_of: datetime, *, is_all: bool = False
@@ -165,7 +187,7 @@ class AtlanPublisher:
                 report.processes = link(
                     self._gateway, settings, self._connection, self._catalog, self._ledger.links(), self._log
                 )
-            if self._ledger.is_empty is False and not self._heartbeat.is_claimed and self._heartbeat.is_due(as_of):
+            if not self._ledger.is_empty and self._heartbeat.is_due(as_of):
                 self._heartbeat.claim(self._writer, as_of)
             self._heartbeat.confirm()
         if report.failed:
@@ -198,6 +220,22 @@ class AtlanPublisher:
                 "behind" if ahead > timedelta() else "ahead of",
             )
 
+    def _check_ledger(self) -> None:
+        """See that the figures in Atlan are this ledger's; a dry run only says that they are not.
+
+        Raises:
+            LedgerLostError: they are not.
+        """
+        try:
+            self._heartbeat.check(
+                may_change=self._settings.allow_ledger_change,
+                has_untold=has_untold_figures(self._catalog, self._told),
+            )
+        except LedgerLostError as error:
+            if not self._settings.dry_run:
+                raise
+            self._log.warning("A run would end here: %s", error)
+
     def _check_names(self) -> None:
         """See that what the settings name is there: a wrong name would leave everything unresolved, or make a ghost.
 
@@ -219,87 +257,78 @@ class AtlanPublisher:
                 "qualified name from Atlan, or leave the setting out."
             )
 
+    def _look(self) -> None:
+        """Load the catalog, and see whose figures it has, and how many deletions they tell of."""
+        self._load()
+        if self._metadata is not None:
+            self._check_ledger()
+        if self._settings.delete_burst is not None:
+            cells = self._ledger.activities(0, 0)
+            self._bursts = Bursts(self._settings.delete_burst, self._catalog, cells, self._told)
+
     def _load(self) -> None:
-        self._catalog: Catalog = load_catalog(
-            self._gateway,
-            self._connection.qualified_name,
-            self._metadata,
-            self._settings.organization_qualified_name,
-        )
+        if self._is_waiting:
+            self._catalog = Catalog((), None)
+            return
+        assets = load_assets(self._gateway, self._connection.qualified_name, self._metadata)
+        self._catalog = Catalog(assets, self._organization)
 
     def _writes(self, told: Sequence[Told], report: Report, as_of: datetime, *, is_all: bool) -> list[Write]:
         resolved = resolve(told, self._catalog, self._settings, as_of)
-        writes = [write for _, write in self._differing(resolved, report, as_of)]
-        if is_all:
-            writes += [Write(asset, dict.fromkeys(FIGURES)) for _, asset in self._not_ours(resolved)]
-        return writes
+        found, report.unchanged = differing(resolved, self._told)
+        writes = [Write(each.one.asset, each.values, self._announced(each, as_of)) for each in found]
+        return [*writes, *(Write(asset, NOTHING) for _, asset in self._to_clear(resolved, is_all=is_all))]
 
     def _print(self, told: Sequence[Told], report: Report, as_of: datetime, *, is_all: bool) -> None:
         resolved = resolve(told, self._catalog, self._settings, as_of)
-        differing = self._differing(resolved, report, as_of)
+        found, report.unchanged = differing(resolved, self._told)
         printer = FiguresPrinter(self._settings.asset_levels)
-        printer.publish([(one.key, one.figures, one.cells) for one, _ in differing], report, as_of)
-        if is_all:
-            printer.clear([key for key, _ in self._not_ours(resolved)], report)
+        printer.publish([(each.one.key, each.one.figures, each.one.cells) for each in found], report, as_of)
+        printer.clear([key for key, _ in self._to_clear(resolved, is_all=is_all)], report)
 
-    def _not_ours(self, resolved: Sequence[Resolved]) -> list[tuple[AssetKey, CatalogAsset]]:
-        """Assets that show figures though the ledger knows nothing of them: those of another ledger, or a person's.
-
-        A ledger that knows nothing at all cannot tell.
-        """
-        if self._ledger.is_empty:
+    def _to_clear(self, resolved: Sequence[Resolved], *, is_all: bool) -> list[tuple[AssetKey, CatalogAsset]]:
+        """The assets that lose their figures; a ledger that knows nothing at all cannot tell which."""
+        if not is_all or self._ledger.is_empty:
             return []
-        found = unnamed(resolved, self._catalog, self._settings)
-        return [(key, asset) for key, asset in found if not asset.values.keys().isdisjoint(FIGURES)]
+        return to_clear(resolved, self._catalog, self._settings, self._told)
 
-    def _differing(self, resolved: Sequence[Resolved], report: Report, as_of: datetime) -> list[tuple[Resolved, Write]]:
-        """Assets whose values are not what Atlan was last told, or not what the catalog shows."""
-        differing: list[tuple[Resolved, Write]] = []
-        report.unchanged = 0
-        for one in resolved:
-            values = values_of(one.figures)
-            carried = {name: value for name, value in one.asset.values.items() if name in values}
-            last = self._told.get(one.asset.guid)
-            if not carried and last is None and not _says_something(one.figures):
-                continue
-            wanted = {name: value for name, value in values.items() if value is not None}
-            told_last = last == digest_of(values)
-            if carried == wanted and (last is None or told_last):
-                report.unchanged += 1
-                continue
-            announced = None if told_last else self._announced(one, as_of)
-            # Of None too: the index may not show yet what has to go.
-            differing.append((one, Write(one.asset, values, announced)))
-        return differing
-
-    def _announced(self, one: Resolved, as_of: datetime) -> str | None:
-        """What is to be announced with figures; nothing on an object that carried none when the run began."""
-        burst, now = self._settings.delete_burst, one.figures.delete_count
-        before = self._deletes_before.get(one.asset.api_name.casefold())
-        if burst is None or now is None or not isinstance(before, int):
+    def _announced(self, each: Differing, as_of: datetime) -> str | None:
+        if self._bursts is None or each.one.key.field is not None or not each.is_news:
             return None
-        return announcement_of(one.asset, now - before, burst, as_of)
+        return self._bursts.announced(each.one, as_of)
 
     def _write(self, writes: Sequence[Write], report: Report, as_of: datetime) -> Sequence[Write]:
+        if writes or (self._ledger.is_ahead and not self._ledger.is_empty):
+            self._heartbeat.claim(self._writer, as_of)
         if not writes:
             return ()
-        self._heartbeat.claim(self._writer, as_of)
+        self._tell(dict.fromkeys((write.asset.guid for write in writes), UNSURE))
         outcome = self._writer.write(writes)
         report.written += len(outcome.written)
-        report.cleared += sum(set(write.values.values()) == {None} for write in outcome.written)
-        told = {write.asset.guid: digest_of(_complete(write)) for write in outcome.written}
-        self._ledger.tell(told)
-        self._told.update(told)
+        self._tell({write.asset.guid: digest_of(write.values) for write in outcome.written})
         self._catalog.carry({write.asset.guid: write.values for write in outcome.written})
+        self._note_cleared([write for write in outcome.written if write.values == NOTHING], report)
         return outcome.refused
 
+    def _tell(self, digests: Mapping[str, bytes]) -> None:
+        self._ledger.tell(digests)
+        self._told.update(digests)
+
+    def _note_cleared(self, cleared: Sequence[Write], report: Report) -> None:
+        report.cleared += len(cleared)
+        if cleared:
+            self._log.warning(
+                "The figures of %d assets were taken away, because the ledger knows no event of them (%s).",
+                len(cleared),
+                ", ".join(write.asset.qualified_name for write in cleared[:5]),
+            )
+
     def _is_among(self, key: AssetKey, names: set[str]) -> bool:
-        asset = self._catalog.find(key)
-        return asset is not None and asset.qualified_name in names
+        return any(asset.qualified_name in names for asset in self._catalog.find_all(key))
 
     def _note_unresolved(self, told: Sequence[Told], report: Report) -> None:
         for key, figures, _ in told:
-            if not _says_something(figures) or self._catalog.find(key) is not None:
+            if not says_something(figures) or self._catalog.find(key) is not None:
                 continue
             if key.field is None:
                 decisions = figures.change_count + (figures.delete_count or 0) + (figures.approval_count or 0)
@@ -314,12 +343,3 @@ class AtlanPublisher:
                 len(report.unresolved),
                 names,
             )
-
-
-def _complete(write: Write) -> dict[str, Value]:
-    """The values of a write as those of figures: with None for each attribute that it leaves out."""
-    return {**dict.fromkeys(FIGURES), **write.values}
-
-
-def _says_something(figures: Figures) -> bool:
-    return bool(figures.change_count or figures.delete_count or figures.approval_count)

@@ -15,8 +15,8 @@ from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.place import ledger_url
-from target_atlan_metadata.reading import UNREADABLE, EventStream, event_stream
-from target_atlan_metadata.reading.streams import FIELDS, missing_fields
+from target_atlan_metadata.reading import UNREADABLE, event_stream
+from target_atlan_metadata.reading.streams import is_event, stream_of_rows
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ def fill(ledger: Ledger, files: Iterable[Path], *, ignore_others: bool = False, 
         try:
             with _opened(path) as lines:
                 for name, records in _runs(path.name.partition(".")[0], lines, others):
-                    if ignore_others and others.setdefault(name, _is_other(records[0])):
+                    names = _names(records[0])
+                    if ignore_others and others.setdefault(name, not is_event(names)):
                         continue
-                    ledger.add(_stream(name, records[0]).decode(records), name)
+                    ledger.add(stream_of_rows(name, names).decode(records), name)
                     number += len(records)
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or "it is not a whole gzip file"
@@ -108,18 +109,6 @@ def _record(stream: str, line: bytes, place: int, others: dict[str, bool]) -> tu
     if message.type == "SCHEMA" and message.stream is not None and message.schema is not None:
         others[message.stream] = event_stream(message.stream, message.schema) is None
     return message.stream or stream, message.record if message.type == "RECORD" else None
-
-
-def _stream(name: str, record: msgspec.Raw) -> EventStream:
-    """How the records of a run are decoded; their names may be in capitals, as a warehouse writes them."""
-    names = _names(record)
-    return event_stream(name, {"properties": {**dict.fromkeys(FIELDS & names.keys()), **dict.fromkeys(names)}}) or (
-        EventStream(name, {})
-    )
-
-
-def _is_other(record: msgspec.Raw) -> bool:
-    return bool(missing_fields(_names(record)))
 
 
 def _names(record: msgspec.Raw) -> dict[str, msgspec.Raw]:

@@ -1,4 +1,4 @@
-"""Which asset shows which figures: several names may lead to one asset, which then shows the sum of their cells. Pure.
+"""Which assets show which figures: several names may lead to one, which then shows the sum of their cells. Pure.
 
 History names a look-up `Owner` where other sources say `OwnerId`, and names in Salesforce have no case.
 """
@@ -51,16 +51,17 @@ def resolve(told: Iterable[Told], catalog: Catalog, settings: TargetSettings, as
     for key, figures, cells in told:
         if _level_of(key) not in settings.asset_levels:
             continue
-        asset = catalog.find(key)
-        if asset is None:
-            continue
-        before = found.get(asset.guid)
-        if before is not None:
-            key, cells = before.key, [*before.cells, *cells]  # noqa: PLW2901
-            figures = figures_of(  # noqa: PLW2901
-                cells, as_of, settings.quality_weights, names=settings.actor_names, is_object=key.field is None
-            )
-        found[asset.guid] = Resolved(asset, key, figures, cells)
+        for asset in catalog.find_all(key):
+            one = Resolved(asset, key, figures, cells)
+            before = found.get(asset.guid)
+            if before is not None:
+                together = [*before.cells, *cells]
+                is_object = key.field is None
+                summed = figures_of(
+                    together, as_of, settings.quality_weights, names=settings.actor_names, is_object=is_object
+                )
+                one = Resolved(asset, before.key, summed, together)
+            found[asset.guid] = one
     return list(found.values())
 
 

@@ -6,6 +6,7 @@ cells still dirty and writes them again, and what is written is always the absol
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +17,7 @@ from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.counting import day_number
 from target_atlan_metadata.figures import figures_of_assets
-from target_atlan_metadata.ledger import Ledger
+from target_atlan_metadata.ledger import Ledger, is_file_of
 from target_atlan_metadata.place import ledger_url
 from target_atlan_metadata.report import Report
 
@@ -105,9 +106,10 @@ class Run:
         self.report = Report(dry_run=settings.dry_run)
         self._settings = settings
         self._log = log
-        self._make_room_for_report()
+        url = ledger_url(settings.ledger_url, environ)
+        self._make_room_for_report(url)
         self._ledger = Ledger(
-            ledger_url(settings.ledger_url, environ),
+            url,
             closed_values=settings.closed_values,
             keep_names=settings.actor_names,
             wait_seconds=settings.ledger_wait_seconds,
@@ -197,18 +199,33 @@ class Run:
         if self._settings.report_path is not None:
             self._write_report(msgspec.json.encode(report) + b"\n")
 
-    def _make_room_for_report(self) -> None:
-        """Empty the file, so that a run that is killed does not leave the report of another one."""
-        if self._settings.report_path is not None:
+    def _make_room_for_report(self, url: str) -> None:
+        """Empty the file, so that a run that is killed does not leave the report of another one.
+
+        Args:
+            url: Of the ledger.
+
+        Raises:
+            ConfigurationError: it is a file of the ledger, or cannot be written.
+        """
+        path = self._settings.report_path
+        if path is not None:
+            if is_file_of(url, os.path.expanduser(path)):  # noqa: PTH111  # as `_write_report` has it
+                raise ConfigurationError(
+                    "Setting `report_path` names the file of the ledger, or one beside it that belongs to it: give the "
+                    "report a file of its own."
+                )
             self._write_report(b"")
 
     def _write_report(self, content: bytes) -> None:
         try:
-            Path(self._settings.report_path or "").expanduser().write_bytes(content)
-        except OSError as error:
+            # Path.expanduser ends in a RuntimeError where there is no such user.
+            Path(os.path.expanduser(self._settings.report_path or "")).write_bytes(content)  # noqa: PTH111
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no path"
             raise ConfigurationError(
-                f"The file that `report_path` names cannot be written ({error.strerror}): its folder must exist, and "
-                "be open to the user of this process."
+                f"The file that `report_path` names cannot be written ({reason}): its folder must exist, and be open "
+                "to the user of this process."
             ) from None
 
 

@@ -19,7 +19,7 @@ from target_atlan_metadata.figures import QualityWeights
 __all__ = ["TargetSettings"]
 
 Positive = Annotated[int, Meta(ge=1)]
-_NAME = re.compile(r"[^\x00-\x1f]{1,100}")
+_NAME = re.compile(r"(?=.*\S)[^\x00-\x1f]{1,100}")
 
 
 class TargetSettings(Settings, frozen=True, kw_only=True):

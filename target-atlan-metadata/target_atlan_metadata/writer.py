@@ -15,7 +15,7 @@ import msgspec
 from pyatlan.model.assets import Asset, Connection, SalesforceField, SalesforceObject
 
 from target_atlan_metadata.announcements import put_announcement
-from target_atlan_metadata.errors import AtlanRefusedError
+from target_atlan_metadata.halving import halve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,25 +97,19 @@ class Writer:
         return outcome
 
     def _batch(self, batch: Sequence[Write]) -> Outcome:
-        began = self._monotonic()
-        try:
-            self._send(batch)
-        except AtlanRefusedError:
-            if len(batch) == 1:
-                return Outcome(refused=list(batch))
-            half = len(batch) // 2
-            left, right = self._batch(batch[:half]), self._batch(batch[half:])
-            return Outcome([*left.written, *right.written], [*left.refused, *right.refused])
-        if self._monotonic() - began > _SLOW and self._batch_size > 1:
-            self._batch_size = max(1, min(self._batch_size, len(batch)) // 2)
-        return Outcome(written=list(batch))
+        refused = halve(batch, self._send)
+        names = {write.asset.guid for write in refused}
+        return Outcome([write for write in batch if write.asset.guid not in names], refused)
 
     def _send(self, batch: Sequence[Write]) -> None:
         entities = [_entity(write, self._metadata) for write in batch]
         also = " and announcements" if any(write.announcement for write in batch) else ""
+        began = self._monotonic()
         self._gateway.write(
             f"write custom metadata{also}", lambda: self._gateway.client.asset.save_merging_cm(entities)
         )
+        if self._monotonic() - began > _SLOW and self._batch_size > 1:
+            self._batch_size = max(1, min(self._batch_size, len(batch)) // 2)
 
 
 def _entity(write: Write, metadata: MetadataSet) -> Asset:

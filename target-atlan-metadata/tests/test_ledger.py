@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from event_making import NOW, ORG, USER, decision, delete, text
 
@@ -110,6 +111,48 @@ def test_a_killed_process_leaves_the_last_commit_and_no_lock(tmp_path: Path) -> 
         assert cells(ledger)["Case", "Status"].total.changes == 2
 
 
+def test_the_largest_commit_number_is_kept(tmp_path: Path) -> None:
+    seen = {"source": "change_event", "metadata": {"commit_number": str(2**63 - 1).zfill(5_000)}}
+    deleted = decision(1, event_type="record_delete", field_name=None, context=seen)
+    for _ in range(2):
+        with Ledger(url(tmp_path)) as ledger:
+            ledger.add([deleted])
+            ledger.commit()
+            assert cells(ledger)["Case", None].total.deletes == 1
+
+
+def test_a_delete_that_turns_out_to_be_of_another_record_is_counted_there_alone(tmp_path: Path) -> None:
+    later = text(NOW + timedelta(hours=1))
+    first = delete("500000000000001AAA", "change_event", NOW)
+    with Ledger(url(tmp_path)) as ledger:
+        for version in (
+            first,
+            msgspec.structs.replace(first, record_id="500000000000002AAA", extracted_at=later),
+            first,
+        ):
+            ledger.add([version])
+            ledger.commit()
+            assert cells(ledger)["Case", None].total.deletes == 1
+        ledger.add([delete("500000000000001AAA", "query_all", NOW - timedelta(days=3))])
+        ledger.commit()
+        assert cells(ledger)["Case", None].total.deletes == 2
+
+
+def test_a_field_without_a_name_is_no_field(tmp_path: Path) -> None:
+    """A warehouse that knows no null in a text has written it so."""
+    events = [decision(1, field_name=""), decision(2, field_name=None), decision(3)]
+    for order in (events, events[::-1]):
+        folder = tmp_path / order[0].event_id[-1]
+        folder.mkdir()
+        for event in order:
+            with Ledger(url(folder)) as ledger:
+                ledger.add([event, decision(4, event_type="activity", field_name="Subject")])
+                ledger.commit()
+        with Ledger(url(folder)) as ledger:
+            found = {place: cell.total.changes for place, cell in cells(ledger).items()}
+        assert found == {("Case", None): 2, ("Case", "Status"): 1}
+
+
 def test_a_second_writer_is_told_both_ways_out(tmp_path: Path) -> None:
     with Ledger(url(tmp_path)) as ledger:
         ledger.add([decision(1)])
@@ -191,6 +234,7 @@ def test_witnesses_of_one_delete_are_one_deletion(tmp_path: Path) -> None:
         shuffled = seen[:]
         random.Random(order).shuffle(shuffled)
         folder = tmp_path / str(order)
+        folder.mkdir()
         with Ledger(url(folder)) as ledger:
             for sighting in shuffled:
                 ledger.add([sighting, sighting])
@@ -297,11 +341,19 @@ def test_an_object_that_an_earlier_release_kept_in_two_spellings_is_dirty_as_a_w
         ("sqlite:///:memory:", "a file that lasts"),
         ("mysql+pymysql://host/x", "of a kind that can hold no ledger"),
         ("postgresql+nosuch://host/x", "driver that is not installed"),
+        ("postgresql+psycopg://someone:very-secret@host:port/x", "no SQLAlchemy URL"),
+        ("postgresql+psycopg_async://someone:very-secret@127.0.0.1:1/x", "asynchronous programs"),
+        ("postgresql+psycopg://someone:very-secret@/x?host=a&host=b:x", "an option behind its `?`"),
+        ("sqlite:///x\0.db", "no SQLAlchemy URL"),
+        ("sqlite:///x.db?timeout=abc", "an option behind its `?`"),
+        ("sqlite:///x.db?detect_types=zz", "an option behind its `?`"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_said_in_one_sentence(setting: str, says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
+    with pytest.raises(ConfigurationError) as refused:
         Ledger(setting)
+    assert says in str(refused.value)
+    assert "very-secret" not in str(refused.value)
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
@@ -310,10 +362,12 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         Ledger(url(tmp_path))
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["file", "nowhere", "nowhere/else"])
+def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match="cannot be opened"):
-        Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}")
+    with pytest.raises(ConfigurationError, match=f"make the folder .*/{folder}, or correct the path"):
+        Ledger(url(tmp_path / folder))
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:

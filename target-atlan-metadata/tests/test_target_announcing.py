@@ -101,3 +101,16 @@ def test_a_token_that_may_not_announce_is_told_what_was_refused(runs: Runs, atla
 def test_a_burst_without_figures_on_objects_is_refused(runs: Runs) -> None:
     with pytest.raises(ConfigurationError, match=r"`delete_burst`.*`asset_levels`"):
         runs([], delete_burst=2, asset_levels=["field"])
+
+
+def test_what_was_announced_is_not_announced_again_though_the_search_does_not_show_it_yet(
+    runs: Runs, atlan: Running
+) -> None:
+    runs(deletes(1))
+    atlan.control(clock={"advance_seconds": 7200})
+    atlan.control(index_lag_seconds=3600)
+    runs(deletes(*range(2, 14)), delete_burst=10)
+    assert "12 deletions" in str(announced(atlan)[1])
+    runs(deletes(*range(14, 16)), delete_burst=10)
+    assert carried(atlan, "Case")["Deletes"] == 15
+    assert "12 deletions" in str(announced(atlan)[1])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from asking_atlan import set_attributes
-from event_making import ORG, record_line, schema_line
-from running_target import Runs, carried
+from asking_atlan import put_values, set_attributes
+from event_making import ORG, record_line, schema_line, state_line
+from pyatlan.client.asset import IndexSearchResults
+from running_target import SET, Runs, carried, guid
 
 from localcloud.atlan.running import Running
 from microdecisions.errors import ConfigurationError
+from target_atlan_metadata.errors import AtlanError, LedgerLostError
+from target_atlan_metadata.gateway import Gateway
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -68,3 +72,174 @@ def test_fields_without_an_asset_are_reported_and_fail_no_run(runs: Runs, caplog
     assert runs([], asset_levels=["object"]).unresolved_fields == {}
     alone = {"ledger_url": f"sqlite:///{runs.folder / 'alone.db'}", "allow_ledger_change": True}
     runs([schema_line(), *changes("Nothing__c", 1)], on_unresolved="fail", **alone)
+
+
+MANY = [f"Field{number}__c" for number in range(300)]  # so that a search has two pages
+
+
+def of_many() -> list[str]:
+    return [
+        schema_line(),
+        *(record_line(number, at=NOW - HOUR, field_name=field) for number, field in enumerate(MANY)),
+    ]
+
+
+def searches(atlan: Running, after: int = 0) -> int:
+    return sum(one.kind == "search" for one in atlan.journal(after).requests)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_search_that_leaves_out_a_part_is_asked_again(runs: Runs, atlan: Running, counted: bool) -> None:
+    atlan.control(crawl={"objects": {"Case": MANY}})
+    lost = [guid(atlan, "Case"), *(one.guid for one in atlan.assets("SalesforceField")[::7])]
+    atlan.control(lose=[{"guids": lost, "counted": counted}])
+    report = runs(of_many())
+    assert (report.written, report.unresolved_fields, report.unresolved) == (301, {}, {})
+
+
+def test_a_whole_answer_of_a_search_is_asked_for_once(runs: Runs, atlan: Running) -> None:
+    runs([schema_line(), *changes("Status", 1)])
+    assert searches(atlan) == 3  # connections, organizations, and objects with their fields
+    atlan.control(crawl={"objects": {"Case": MANY}})
+    seen = atlan.journal().total
+    runs(of_many())
+    assert searches(atlan, seen) == 4
+
+
+def test_a_search_that_stays_short_ends_the_run_before_anything_is_written(runs: Runs, atlan: Running) -> None:
+    runs([schema_line(), *changes("Status", 1)])
+    seen = atlan.journal().total
+    atlan.control(lose=[{"guids": [guid(atlan, "Case")], "times": None}])
+    with pytest.raises(AtlanError, match=r"shows \d+ of the \d+ assets that it tells of.*run again later"):
+        runs([schema_line(), *changes("Status", 2), state_line({"seen": 2})])
+    assert "seen" not in runs.out
+    assert not [one for one in atlan.journal(seen).requests if one.kind == "bulk"]
+    atlan.control(reset=True)
+    runs([schema_line(), *changes("Status", 2), state_line({"seen": 2})])
+    assert carried(atlan, "Case")["Changes"] == 2
+
+
+def test_assets_that_go_while_they_are_searched_end_no_run(
+    runs: Runs, atlan: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atlan.control(crawl={"objects": {"Case": MANY}})
+    going = max(one.guid for one in atlan.assets("SalesforceField"))
+    real = Gateway.read
+
+    def read(gateway: Gateway, what: str, operation: Any) -> Any:
+        found = real(gateway, what, operation)
+        if searches(atlan) == 3 and (one := atlan.asset(going)) is not None and one.active:
+            atlan.control(archive=[going])
+        return found
+
+    monkeypatch.setattr(Gateway, "read", read)
+    assert runs([schema_line(), *changes("Status", 1)]).written == 2
+    one = atlan.asset(going)
+    assert one is not None
+    assert not one.active
+
+
+def test_a_catalog_too_large_for_the_order_of_the_client_is_loaded_whole(
+    runs: Runs, atlan: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above 100,000 assets pyatlan itself asks once more, sorted by time: the next page by GUID would miss some."""
+    monkeypatch.setattr(IndexSearchResults, "_MASS_EXTRACT_THRESHOLD", 100)
+    for start in range(0, len(MANY), 100):
+        atlan.control(crawl={"objects": {"Case": MANY[start : start + 100]}}, clock={"advance_seconds": 60})
+    assert runs(of_many()).unresolved_fields == {}
+    assert searches(atlan) == 4
+
+
+def other_org(atlan: Running, org: str = OTHER, **objects: list[str]) -> None:
+    """A second organization of the connection, with objects; its id only where one is given."""
+    atlan.control(crawl={"organization": "Other Org", "objects": objects})
+    (other,) = (one for one in atlan.assets("SalesforceOrganization") if one.name == "Other Org")
+    if org:
+        set_attributes(atlan, other.guid, sourceId=org)
+
+
+def of_objects(atlan: Running, name: str) -> dict[str, Any]:
+    """Changes that each asset of an object shows, by the organization."""
+    organizations = {one.qualified_name: one.name for one in atlan.assets("SalesforceOrganization")}
+    return {
+        organizations[str(one.attributes["organizationQualifiedName"])]: atlan.custom_metadata(SET, one.guid).get(
+            "Changes"
+        )
+        for one in atlan.assets("SalesforceObject")
+        if one.attributes.get("apiName") == name
+    }
+
+
+def test_of_several_organizations_the_one_with_the_id_of_the_events_is_taken(runs: Runs, atlan: Running) -> None:
+    other_org(atlan, Case=["Status"], Shipment__c=["Amount__c"])
+    assert runs([]).written == 0  # nothing tells the org yet
+    events = [schema_line(), *changes("Status", 1), *changes("Amount__c", 2, sobject="Shipment__c")]
+    report = runs(events)
+    assert (report.written, report.unresolved) == (2, {"Shipment__c": 1})
+    assert of_objects(atlan, "Case") == {"Mock Org": 1, "Other Org": None}
+    assert of_objects(atlan, "Shipment__c") == {"Other Org": None}
+    assert runs([schema_line(), *changes("Status", 3)]).written == 2
+    assert of_objects(atlan, "Case") == {"Mock Org": 2, "Other Org": None}
+
+
+def test_organizations_without_ids_have_to_be_named(runs: Runs, atlan: Running) -> None:
+    other_org(atlan, org="", Shipment__c=["Amount__c"])
+    (mock,) = (one for one in atlan.assets("SalesforceOrganization") if one.name == "Mock Org")
+    set_attributes(atlan, mock.guid, sourceId="")
+    with pytest.raises(ConfigurationError, match=r"2 organizations.*`organization_qualified_name`"):
+        runs([schema_line(), *changes("Status", 1)])
+    assert not [one for one in atlan.journal().requests if one.kind == "bulk"]
+    report = runs([schema_line(), *changes("Status", 1)], organization_qualified_name=mock.qualified_name)
+    assert report.written == 2
+    set_attributes(atlan, mock.guid, sourceId=OTHER)
+    with pytest.raises(ConfigurationError, match=r"2 organizations.*`organization_qualified_name`"):
+        runs([])
+
+
+def test_figures_of_another_ledger_are_seen_also_where_the_events_tell_the_organization(
+    runs: Runs, atlan: Running
+) -> None:
+    other_org(atlan)
+    runs([])
+    put_values(atlan, guid(atlan, "Case"), {"Changes": 7})
+    with pytest.raises(LedgerLostError):
+        runs([schema_line(), *changes("Status", 1)])
+    assert carried(atlan, "Case")["Changes"] == 7
+
+
+def add_asset(atlan: Running, like: str, **changed: str | None) -> str:
+    """A second asset beside one that is there; its GUID."""
+    asset = atlan.asset(like)
+    assert asset is not None
+    kept = {name: value for name, value in {**asset.attributes, **changed}.items() if value is not None}
+    attributes = {**kept, "qualifiedName": f"{asset.qualified_name}/{len(atlan.assets())}"}
+    (made,) = atlan.control(add=[{"type_name": asset.type_name, "attributes": attributes}]).added
+    return made
+
+
+def test_all_assets_of_one_field_show_its_figures(runs: Runs, atlan: Running) -> None:
+    status = guid(atlan, "Case", "Status")
+    twins = [status, add_asset(atlan, status), add_asset(atlan, status, apiName="STATUS")]
+    assert runs([schema_line(), *changes("Status", 1)]).written == 4
+    atlan.control(refuse=[twins[1]])
+    with pytest.raises(AtlanError, match="refuses 1 of the assets"):
+        runs([schema_line(), *changes("Status", 2)])
+    atlan.control(refuse=[])
+    assert runs([]).written == 1
+    assert [atlan.custom_metadata(SET, twin)["Changes"] for twin in twins] == [2, 2, 2]
+
+
+def test_a_label_is_no_api_name_where_others_have_one(runs: Runs, atlan: Running) -> None:
+    case = guid(atlan, "Case")
+    labelled = [add_asset(atlan, case, name=name, apiName=None) for name in ("Shipment__c", "Case")]
+    report = runs([schema_line(), *changes("Status", 1), *changes("Amount__c", 2, sobject="Shipment__c")])
+    assert (report.written, report.unresolved) == (2, {"Shipment__c": 1})
+    assert [atlan.custom_metadata(SET, one) for one in labelled] == [{}, {}]
+
+
+def test_names_stand_for_api_names_where_no_object_has_one(runs: Runs, atlan: Running) -> None:
+    case = guid(atlan, "Case")
+    for one in atlan.assets("SalesforceObject"):
+        set_attributes(atlan, one.guid, apiName="")
+    runs([schema_line(), *changes("Status", 1)])
+    assert atlan.custom_metadata(SET, case)["Changes"] == 1

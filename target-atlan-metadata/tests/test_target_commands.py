@@ -151,13 +151,20 @@ def test_what_needs_no_atlan_and_no_ledger_does_not_load_what_they_need() -> Non
     assert left == [f"left {option} 0 set()" for option in ("--version", "--help", "--about")], done.stderr
 
 
-def test_a_refusal_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ('{"base_url": "https://acme.atlan.com"}', "Setting `api_key` is missing"),
+        ('{"base_url": "https://acme.atlan.com",}', "is not JSON (line 1, column 3"),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_code_two(tmp_path: Path, config: str, sentence: str) -> None:
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({"base_url": "https://acme.atlan.com"}))
+    path.write_text(config)
     done = run_process(["--config", str(path)])
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Setting `api_key` is missing" in done.stderr
+    assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -71,7 +71,8 @@ def test_a_tenant_that_does_not_tell_what_one_may_is_explored_all_the_same(
 
 
 def test_explore_holds_the_ledger_against_the_catalog_both_ways(runs: Runs, atlan: Running) -> None:
-    runs([*LINES, record_line(2, at=NOW, record_type="Shipment__c")])
+    setup = record_line(3, at=NOW, record_type="Setup", field_name=None, event_type="setup_change")
+    runs([*LINES, record_line(2, at=NOW, record_type="Shipment__c"), setup])  # of Setup there are no figures
     found = json.loads(explored(runs, "--json"))
     assert (found["ledger"]["matched"], found["ledger"]["missing_objects"]) == (["Case"], ["Shipment__c"])
     assert found["ledger"]["other_objects"] == ["Contract", "Lead"]
@@ -96,6 +97,7 @@ def of_tap(runs: Runs, **changes: Any) -> Path:
             "tracked_fields": ["A"],
         },
         {"stream": "login_history", "object": "LoginHistory", "parent": None, "tracked_fields": []},
+        {"stream": "contract", "object": "Contract", "parent": None, "tracked_fields": []},
     ]
     told = {"org_id": ORG, "calls_used": 9, "objects": objects, "untracked_objects": ["Lead", "Invoice__c"], **changes}
     path = runs.folder / "org.json"
@@ -107,10 +109,10 @@ def test_explore_holds_the_org_against_the_catalog_before_anything_was_loaded(ru
     shown = explored(runs, "--org", str(of_tap(runs)))
     assert "Not compared: There is no ledger" in shown
     for line in (
-        "2  objects with an asset",
+        "3  objects with an asset",  # Contract too: a stream of it has its own rows
         "2  objects without: Invoice__c, Shipment__c",
         "1  fields without: Case.Color__c",  # `Owner` is history's name of OwnerId
-        "1  other objects in the catalog: Contract",
+        "0  other objects in the catalog: none",
     ):
         assert line in shown
     (organization,) = atlan.assets("SalesforceOrganization")
@@ -128,3 +130,17 @@ def test_a_file_that_is_not_of_the_tap_is_one_sentence(runs: Runs, atlan: Runnin
     with pytest.raises(ConfigurationError, match=r"--org .*`tap-salesforce-temporal explore --output FILE`\.$"):
         explored(runs, "--org", str(path))
     assert not atlan.journal().total
+
+
+def test_explore_compares_with_the_organization_that_a_run_would_take(runs: Runs, atlan: Running) -> None:
+    runs(LINES)
+    atlan.control(crawl={"organization": "Other Org", "objects": {"Case": ["Status"], "Shipment__c": ["Amount__c"]}})
+    found = json.loads(explored(runs, "--json", "--org", str(of_tap(runs))))
+    assert (found["ledger"]["matched"], found["ledger"]["other_objects"]) == (["Case"], ["Contract", "Lead"])
+    assert found["org"]["missing_objects"] == ["Invoice__c", "Shipment__c"]
+    for organization in atlan.assets("SalesforceOrganization"):
+        set_attributes(atlan, organization.guid, sourceId="")
+    assert "Not compared: The Salesforce connection in Atlan has 2 organizations" in explored(runs)
+    named = next(one.qualified_name for one in atlan.assets("SalesforceOrganization") if one.name == "Other Org")
+    found = json.loads(explored(runs, "--json", organization_qualified_name=named))
+    assert (found["ledger"]["matched"], found["ledger"]["other_objects"]) == (["Case"], ["Shipment__c"])

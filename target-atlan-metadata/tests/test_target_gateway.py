@@ -8,9 +8,11 @@ from pathlib import Path
 import certifi
 import pytest
 from event_making import record_line, schema_line
-from running_target import Runs
+from running_target import Runs, carried
 
 from localcloud.atlan.running import Running
+from microdecisions.errors import ConfigurationError
+from target_atlan_metadata.errors import AtlanError
 
 LINES = [schema_line(), record_line(1, at=datetime.now(UTC))]
 
@@ -34,3 +36,27 @@ def test_a_ca_bundle_below_home_is_found(runs: Runs, tmp_path: Path, monkeypatch
     (tmp_path / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert runs(LINES, ca_bundle="~/ca.pem").written == 2
+
+
+@pytest.mark.parametrize("status", [408, 429, 501, 529])
+def test_a_status_of_trouble_on_the_way_is_tried_again(
+    runs: Runs, atlan: Running, naps: list[float], status: int
+) -> None:
+    atlan.control(
+        fail=[
+            {"pattern": "POST /api/meta/search/indexsearch", "status": status},
+            {"pattern": "POST /api/meta/entity/bulk", "status": status, "after_commit": True},
+        ]
+    )
+    assert runs(LINES).complete
+    assert len(naps) == 2
+    assert carried(atlan, "Case")["Changes"] == 1
+
+
+@pytest.mark.parametrize("what", ["search/indexsearch", "entity/guid"])
+def test_an_answer_that_is_none_is_said_in_one_sentence(runs: Runs, atlan: Running, what: str) -> None:
+    for body in ("[]", '"x"', "{}", '{"entity": 5}', '{"entities": [5]}', '{"entities": {}}', "null", ""):
+        atlan.control(reset=True, fail=[{"pattern": f"/api/meta/{what}", "status": 200, "body": body, "times": None}])
+        with pytest.raises((AtlanError, ConfigurationError)) as refused:
+            runs(LINES)
+        assert "\n" not in str(refused.value)

@@ -18,6 +18,11 @@ from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 
+def delete_line(commit_number: str) -> str:
+    metadata = {"source": "change_event", "metadata": {"commit_number": commit_number}}
+    return record_line(5, event_type="record_delete", field_name=None, context=metadata)
+
+
 @pytest.fixture
 def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runs:
     return Runs(tmp_path, capsys)
@@ -104,6 +109,7 @@ def test_other_streams_are_refused_by_name_or_ignored(runs: Runs) -> None:
         ('{"type": "BATCH", "stream": "case_history", "encoding": {}, "manifest": []}', "`batch_config`"),
         ('{"type": "SCHEMA", "stream": "x", "schema": {}, "key_properties": []}', "has no properties"),
         (record_line(5, record_type=17), "no event (field `record_type`)"),
+        (record_line(5, event_id=""), "no event (field `event_id`)"),
         (record_line(5, is_primary="perhaps"), "no event (field `is_primary`)"),
         (record_line(5, event_type="merger"), "no event (field `event_type`)"),
         (record_line(5, context="{"), "no event"),
@@ -114,6 +120,8 @@ def test_other_streams_are_refused_by_name_or_ignored(runs: Runs) -> None:
         (record_line(5, timestamp_occurred="2026-03-01T29:00:00.000000Z"), "no date-time with an offset"),
         (record_line(5, timestamp_occurred="0001-01-01T00:00:00+14:00"), "no date-time with an offset"),
         (record_line(5, record_type="a\0b"), "is empty or longer than 255"),
+        (delete_line("9" * 19), "`context.metadata.commit_number` that is larger than 63 bits"),
+        (delete_line("9" * 5_000), "`context.metadata.commit_number` that is larger than 63 bits"),
         ('{"type": "RECORD", "stream": "case_history", "record": [1]}', "is no JSON object"),
         ('{"type": "RECORD", "stream": "case_history", "record": null}', "is no JSON object"),
         ('{"type": "STATE", "value": ' + "[" * 200_000 + "]" * 200_000 + "}", "is nested too deeply"),
@@ -184,7 +192,9 @@ def _config(**changes: Any) -> dict[str, Any]:
         (_config(custom_metadata_name="a\nb"), "must be a name of at most 100"),
         (_config(create_custom_metadata="yes"), "must be one of `auto`, `never`"),
         (_config(asset_levels=[]), "must name `object`, `field` or both"),
-        (_config(asset_levels=["report"]), "`asset_levels` must be"),
+        (_config(asset_levels=["report"]), "`asset_levels` must be a JSON list of `field`, `object`"),
+        (_config(closed_values={"Case.Status": "x"}), "`closed_values` must be a JSON object whose values are lists"),
+        (_config(custom_metadata_name=" "), "`custom_metadata_name` must be a name"),
         (_config(batch_size=0), "at least 1"),
         (_config(batch_size="many"), "a whole number"),
         (_config(max_requests_per_minute=0), "at least 1"),
@@ -197,7 +207,7 @@ def _config(**changes: Any) -> dict[str, Any]:
         (_config(on_unresolved="maybe"), "must be one of"),
         (_config(other_streams="drop"), "must be one of"),
         (_config(quality_weights={"freshness": -1}), "from 0 to 1000"),
-        (_config(quality_weights={"speed": 1}), "`quality_weights` must be"),
+        (_config(quality_weights={"speed": 1}), "`quality_weights` must be a JSON object of `freshness`"),
         (_config(closed_values={"Case": ["Closed"]}), "names such as `Case.Status`"),
         (_config(delete_burst=0), "`delete_burst` must be"),
         (_config(dry_run="perhaps"), "true or false"),

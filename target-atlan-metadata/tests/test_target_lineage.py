@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from event_making import record_line, schema_line
-from running_target import Runs, guid
+from event_making import record_line, schema_line, state_line
+from running_target import Runs, carried, guid
 
 from localcloud.atlan.running import Running
 from microdecisions.errors import ConfigurationError
@@ -88,6 +89,89 @@ def test_a_connection_of_lineage_that_is_not_there_is_refused(runs: Runs, atlan:
     with pytest.raises(ConfigurationError, match="`lineage_connection_qualified_name` names no connection"):
         runs(LINES, lineage="auto", lineage_connection_qualified_name="default/snowflake/1")
     assert atlan.assets("Process") == []
+
+
+def add_table(atlan: Running, stream: str) -> str:
+    """Another table beside the one of CaseHistory, in the schema that the tests choose."""
+    place = table(atlan, schemas(atlan)[0]).attributes
+    same = {name: place[name] for name in ("schemaQualifiedName", "schemaName", "databaseName", "connectorName")}
+    named = {"name": stream.upper(), "qualifiedName": f"{same['schemaQualifiedName']}/{stream.upper()}"}
+    return atlan.control(add=[{"type_name": "Table", "attributes": {**same, **named}}]).added[0]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"privileges": {"deny": ["create_assets"]}},
+        {"fail": [{"pattern": "POST /api/meta/lineage/list", "status": 404, "times": None}]},
+        {"fail": [{"pattern": "POST /api/meta/lineage/list", "status": 520, "times": None}]},
+    ],
+    ids=["no right to create", "no lineage to be read", "lineage that fails"],
+)
+def test_lineage_that_cannot_be_written_holds_nothing_else_back(
+    runs: Runs, atlan: Running, naps: list[float], caplog: pytest.LogCaptureFixture, trouble: dict[str, Any]
+) -> None:
+    chosen = schemas(atlan)[0]
+    add_model(atlan, "cases", f"select * from {table(atlan, chosen).attributes['schemaName']}.case_history")
+    atlan.control(**trouble)
+    config = {"lineage": "auto", "warehouse_schema_qualified_name": chosen}
+    report = runs([*LINES, state_line({"at": 1})], **config)
+    assert (report.complete, report.failed) == (True, [])
+    assert json.loads(runs.out) == {"at": 1}
+    assert "`lineage` to `never`" in caplog.text
+    assert carried(atlan, "Case")["Changes"] == 1
+    assert len(naps) <= 5
+    atlan.control(reset=True)
+    runs([], **config)
+    assert len(atlan.assets("Process")) == 2
+
+
+def test_what_is_refused_in_lineage_is_left_out_alone(
+    runs: Runs, atlan: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = schemas(atlan)[0]
+    streams = [f"stream_{number}" for number in range(9)]
+    tables = [add_table(atlan, stream) for stream in streams]
+    atlan.control(clock={"advance_seconds": 7200}, index_lag_seconds=3600, purge=[tables[4]])
+    connection = next(one for one in atlan.assets("Connection") if one.attributes["connectorName"] == "salesforce")
+    name = f"{connection.attributes['qualifiedName']}/target-atlan-metadata/Case/{streams[7]}"
+    atlan.control(refuse=[name])
+    lines = [line for stream in streams for line in (schema_line(stream), record_line(1, stream=stream, at=NOW))]
+    report = runs(lines, lineage="auto", warehouse_schema_qualified_name=chosen)
+    assert (report.complete, report.processes) == (True, 7)
+    case = guid(atlan, "Case")
+    assert ends(atlan) == {(case, one) for number, one in enumerate(tables) if number not in {4, 7}}
+    assert "2 of the processes of lineage are left out" in caplog.text
+
+
+def test_a_token_that_may_write_no_lineage_costs_few_requests(
+    runs: Runs, atlan: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams = [f"stream_{number}" for number in range(40)]
+    for stream in streams:
+        add_table(atlan, stream)
+    atlan.control(privileges={"deny": ["create_assets"]})
+    lines = [line for stream in streams for line in (schema_line(stream), record_line(1, stream=stream, at=NOW))]
+    runs(lines)
+    config = {"lineage": "auto", "warehouse_schema_qualified_name": schemas(atlan)[0]}
+    assert runs([], **config).writes <= 16
+    assert "Lineage is not whole" in caplog.text
+    atlan.control(reset=True)
+    assert runs([], **config).processes == len(streams)
+
+
+def test_a_process_that_was_archived_stays_so_and_is_not_written_again(
+    runs: Runs, atlan: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "target-atlan-metadata")
+    config = {"lineage": "auto", "warehouse_schema_qualified_name": schemas(atlan)[0]}
+    assert runs(LINES, **config).processes == 1
+    atlan.control(archive=[one.guid for one in atlan.assets("Process")])
+    for _ in range(2):
+        again = runs([], **config)
+        assert (again.processes, again.writes) == (0, 0)
+    assert atlan.assets("Process") == []
+    assert "1 of the processes of lineage are archived" in caplog.text
 
 
 def test_a_table_of_another_kind_of_warehouse_is_taken_only_where_its_schema_is_named(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from event_making import record, record_line, schema_line, state_line
+from event_making import decision, record, record_line, schema_line, state_line
 from running_target import Runs, carried, guid
 
 from localcloud.atlan.running import Running
+from microdecisions.errors import ConfigurationError
+from target_atlan_metadata import rebuild
 from target_atlan_metadata.errors import InputError
+from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 NO_TEXT = b"\xff"
@@ -75,6 +79,71 @@ def test_what_is_ignored_is_not_looked_into(dry: Runs) -> None:
     assert (report["events"], report["counted"]) == (1, 1)
 
 
+def test_a_line_that_comes_in_many_pieces_takes_time_as_it_is_long(dry: Runs) -> None:
+    """Sixteen megabytes in pieces of two kilobytes: put together piece by piece they are copied 4,096 times."""
+    given = io.BytesIO(schema_line().encode() + b"\n" + record_line(1, new_value="x" * (16 << 20)).encode() + b"\n")
+
+    class Pieces:
+        def read(self, size: int) -> bytes:
+            del size
+            return given.read(2048)
+
+    target = TargetAtlanMetadata(config=dry.config)
+    began = time.process_time()
+    try:
+        target.listen(Pieces())  # type: ignore[arg-type]  # as far as it is read
+    finally:
+        target.close()
+    assert time.process_time() - began < 2
+    assert json.loads((dry.folder / "report.json").read_bytes())["counted"] == 1
+
+
+def rebuilt(folder: Path, rows: list[dict[str, Any]], **options: Any) -> dict[str, int]:
+    """Changes and deletes that a new ledger counts of rows in a file, by object."""
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "rows.db").unlink(missing_ok=True)
+    with Ledger(f"sqlite:///{folder / 'rows.db'}") as ledger:
+        rebuild.fill(ledger, [folder / "events.jsonl"], **options)
+        counted: dict[str, int] = {}
+        for cell in ledger.activities(10_000, 90):
+            counted[cell.object] = counted.get(cell.object, 0) + cell.total.changes + cell.total.deletes
+    return counted
+
+
+def capitals(row: dict[str, Any]) -> dict[str, Any]:
+    return {name.upper(): value for name, value in row.items()}
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("form", [capitals, dict])
+def test_what_the_first_row_of_a_file_lacks_is_read_of_the_others(tmp_path: Path, form: Any, first: int) -> None:
+    """A later version of an event is told by `extracted_at`, a delete by who saw it: either may be missing at first."""
+    seen = {"event_type": "record_delete", "field_name": None, "event_id": "00D000000000001AAA:Case:x"}
+    flat = {**record(4, **seen), "context__source": "query_all", "context__metadata": None}
+    sparse = [record(1, record_type="Lead"), record(5, record_type="Lead"), record(6, record_type="Lead")]
+    for row, name in zip(sparse, ("extracted_at", "actor_name", "context"), strict=True):
+        del row[name]
+    later = record(2, is_primary=False, extracted_at="2027-01-01T00:00:00.000000Z")
+    rows = [sparse[first], later, record(2), *sparse, {name: flat[name] for name in flat if name != "context"}]
+    if first != 2:
+        rows = [row for row in rows if "context__source" not in row]
+    expected = {"Lead": 3, "Case": 1 if first == 2 else 0}
+    assert rebuilt(tmp_path, [form(row) for row in rows]) == expected
+    assert rebuilt(tmp_path, [form(row) for row in rows], ignore_others=True) == expected
+
+
+def test_rows_of_both_spellings_may_be_mixed(tmp_path: Path) -> None:
+    for rows in ([record(1), capitals(record(2))], [capitals(record(1)), record(2)]):
+        assert rebuilt(tmp_path, rows) == {"Case": 2}
+
+
+def test_events_whose_first_row_lacks_a_column_are_not_taken_for_another_stream(tmp_path: Path) -> None:
+    row = record(1)
+    del row["old_value"]
+    with pytest.raises(InputError, match="no event"):
+        rebuilt(tmp_path, [row, record(2)], ignore_others=True)
+
+
 def test_a_stream_map_that_fails_on_a_value_is_named_and_the_value_is_not(
     dry: Runs, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,6 +168,34 @@ def test_the_report_of_the_run_before_does_not_outlast_a_ledger_that_cannot_be_o
     with pytest.raises(Exception, match="is not a database"):
         dry([])
     assert (dry.folder / "report.json").read_bytes() == b""
+
+
+def test_a_report_on_the_file_of_the_ledger_is_refused_and_changes_nothing(
+    dry: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, given = dry.folder, [schema_line(), record_line(1)]
+    with Ledger(dry.config["ledger_url"]) as ledger:
+        ledger.add([decision(2)])
+        ledger.commit()
+    (folder / "ledger.db-wal").write_bytes(b"what a killed run left")
+    (folder / "link.json").symlink_to(folder / "ledger.db")
+    (folder / "hard.json").hardlink_to(folder / "ledger.db")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.chdir(folder)
+    for name in ("ledger.db", "ledger.db-wal", "link.json", "hard.json", "new.db"):
+        url = "sqlite:///new.db" if name == "new.db" else dry.config["ledger_url"]
+        for path in (name, str(folder / name)):
+            with pytest.raises(ConfigurationError, match="`report_path` names the file of the ledger"):
+                TargetAtlanMetadata(config={**dry.config, "ledger_url": url, "report_path": path}).run  # noqa: B018
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "ledger.db-wal").unlink()
+    assert dry(given).counted == 1
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x.json", "a\0b", "/nowhere/x.json"])
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_counted(dry: Runs, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="The file that `report_path` names cannot be written"):
+        dry([schema_line(), record_line(1)], report_path=path)
 
 
 def test_a_later_version_read_in_the_same_quarter_of_an_hour_holds(runs: Runs, atlan: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -41,6 +42,11 @@ class Failure(Trap, forbid_unknown_fields=True):
     after_commit: bool = False
     html: bool = False
     body: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.status < HTTPStatus.BAD_REQUEST and self.body is None:
+            raise ValueError("a `status` of success goes with a `body`")
 
     def error(self) -> AtlanError:
         """The answer."""

@@ -279,3 +279,10 @@ def test_it_speaks_tls_by_the_authority_of_the_org(serve: Callable[..., Any], tm
     catalog.http.verify = True
     with pytest.raises((requests.exceptions.SSLError, ssl.SSLError)):
         catalog.ask("GET", USER)
+
+
+def test_something_on_the_way_may_answer_in_its_place(catalog: Any) -> None:
+    catalog.server.control(fail=[{"pattern": USER, "status": 200, "body": "[]"}])
+    answer = catalog.ask("GET", USER)
+    assert (answer.status_code, answer.json()) == (200, [])
+    assert catalog.ask("GET", USER).json()["username"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import uuid
 from pathlib import Path
@@ -18,7 +19,7 @@ from target_atlan_metadata.ledger.tables import META, SCHEMA_VERSION, TABLES, pu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Absent", "Database"]
+__all__ = ["Absent", "Database", "is_file_of"]
 
 Absent = Literal["make", "refuse", "scratch"]
 """What to do where there is no ledger: make it, refuse to go on, or use one that is gone with the process."""
@@ -160,11 +161,33 @@ _REASONS: Final = {
 }
 
 
-def _engine(url: str, wait_seconds: int, absent: Absent) -> sa.Engine:
+def is_file_of(url: str, path: str) -> bool:
+    """Whether a path leads to the file of a ledger, or to one that SQLite keeps beside it.
+
+    Args:
+        url: SQLAlchemy URL of the ledger; one that cannot be used has no file.
+        path: Of a file that need not be there.
+    """
     try:
-        parsed = sa.make_url(url)
-    except exc.ArgumentError:
-        raise ConfigurationError(f"Setting `ledger_url` is no SQLAlchemy URL: {_NO_URL}") from None
+        parsed = _parsed(url)
+        file = os.path.realpath(parsed.database or "")
+        if parsed.get_backend_name() != "sqlite" or not parsed.database:
+            return False
+        is_same = Path(path).exists() and Path(file).exists() and Path(path).samefile(file)  # a hard link
+        return is_same or os.path.realpath(path) in {f"{file}{end}" for end in ("", "-wal", "-shm", "-journal")}
+    except (ConfigurationError, OSError, ValueError):
+        return False  # opening the one or the other says what is wrong
+
+
+def _parsed(url: str) -> sa.URL:
+    if "\0" not in url:
+        with contextlib.suppress(exc.ArgumentError, ValueError):  # the latter of a port that is no number
+            return sa.make_url(url)
+    raise ConfigurationError(f"Setting `ledger_url` is no SQLAlchemy URL: {_NO_URL}")
+
+
+def _engine(url: str, wait_seconds: int, absent: Absent) -> sa.Engine:
+    parsed = _parsed(url)
     if parsed.get_backend_name() not in _KINDS:
         raise ConfigurationError(f"Setting `ledger_url` names a database of a kind that can hold no ledger: {_NO_URL}")
     options: dict[str, Any] = {}
@@ -176,11 +199,20 @@ def _engine(url: str, wait_seconds: int, absent: Absent) -> sa.Engine:
         options["poolclass"] = sa.StaticPool
     try:
         engine = sa.create_engine(parsed, **options)
-    except (exc.SQLAlchemyError, ImportError):
+    except (exc.NoSuchModuleError, ImportError):
         raise ConfigurationError(
             f"Setting `ledger_url` needs a database driver that is not installed ({parsed.drivername}): install it "
             "beside the target; for PostgreSQL that is psycopg, with a URL that begins postgresql+psycopg://."
         ) from None
+    except (exc.SQLAlchemyError, ValueError, TypeError):
+        raise ConfigurationError(
+            "Setting `ledger_url` has an option behind its `?` with a value that the database's driver does not take: "
+            "leave the option out, or mend it."
+        ) from None
+    if engine.dialect.is_async:
+        raise ConfigurationError(
+            f"Setting `ledger_url` names a driver for asynchronous programs ({parsed.drivername}): {_NO_URL}"
+        )
     return _of_one_writer(engine) if is_sqlite else engine
 
 
@@ -203,12 +235,15 @@ def _is_there(url: sa.URL, absent: Absent) -> bool:
     """
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigurationError(
-            "Setting `ledger_url` must name a file that lasts, such as sqlite:////var/lib/ledger.db."
+            "Setting `ledger_url` must name a file that lasts: three slashes, and behind them its whole path."
         )
     path = Path(url.database)
     if absent == "make":
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            raise ConfigurationError(
+                f"Setting `ledger_url` names a file in a folder that is not there: make the folder {path.parent}, or "
+                "correct the path."
+            )
         return True
     if absent == "refuse" and not path.is_file():
         raise ConfigurationError(f"There is no ledger at {path}: see setting `ledger_url`.")

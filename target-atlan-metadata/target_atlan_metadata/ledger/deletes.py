@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from microdecisions.deletions import Sighting, resolve
+from microdecisions.deletions import Sighting, commit_number_of, resolve
 from target_atlan_metadata.counting import day_number
+from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.ledger.tables import SIGHTING, Row, chunks, put
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ def sighting_of(decision: Decision) -> Sighting | None:
     """The sighting that an event is; None for an event of another type, or without a record.
 
     Who deleted, and whose it was, is no figure, so it is not kept.
+
+    Raises:
+        InputError: its commit number is none.
     """
     kind = decision.event_type
     if (kind != "record_delete" and kind != "record_undelete") or decision.record_id is None:  # noqa: PLR1714 - narrows
         return None
     context = decision.context
-    number = (context.metadata or {}).get("commit_number", "") if context is not None else ""
+    number = commit_number_of((context.metadata or {}).get("commit_number", "") if context is not None else "")
+    if number is None:
+        raise InputError(
+            "An event of a delete has a `context.metadata.commit_number` that is larger than 63 bits: Salesforce gives "
+            "none that large, the tap must write it as it came, or leave it out."
+        )
     return Sighting(
         decision.record_id,
         kind,
@@ -41,7 +50,7 @@ def sighting_of(decision: Decision) -> Sighting | None:
         (context.source if context is not None else None) or "",
         decision.event_id,
         decision.record_type,
-        commit_number=int(number) if number.isascii() and number.isdecimal() else 0,
+        commit_number=number,
     )
 
 
@@ -71,7 +80,7 @@ class SightingStore:
             What to add to the deletes of an object's day; negative where a deletion turns out to be another's.
         """
         records = {sighting.record_id for sighting, _ in sightings.values()}
-        known = self._of_records(records)
+        known = self._of_records(records | self._records_of(sightings))
         news = {
             event_id: (sighting, quarter)
             for event_id, (sighting, quarter) in sightings.items()
@@ -87,6 +96,14 @@ class SightingStore:
         difference = Counter(_days(sighting for sighting, _ in {**known, **news}.values()))
         difference.subtract(_days(sighting for sighting, _ in known.values()))
         return Counter({key: number for key, number in difference.items() if number})
+
+    def _records_of(self, event_ids: Iterable[str]) -> set[str]:
+        """Records that known events are of: a later version may be of another one."""
+        found: set[str] = set()
+        for chunk in chunks(sorted(event_ids), _CHUNK):
+            rows = self._connection.execute(sa.select(SIGHTING.c.record_id).where(SIGHTING.c.event_id.in_(chunk)))
+            found.update(record_id for (record_id,) in rows)
+        return found
 
     def _of_records(self, records: Iterable[str]) -> dict[str, tuple[Sighting, int]]:
         found: dict[str, tuple[Sighting, int]] = {}

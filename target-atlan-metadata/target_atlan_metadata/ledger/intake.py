@@ -136,7 +136,8 @@ class Intake:
                 self._keep(decision, occurred, day, quarter)
 
     def _keep(self, decision: Decision, occurred: str, day: int, quarter: int) -> None:
-        place = (decision.record_type or "", counting.field_of(decision))
+        # A warehouse that knows no null in a text has a field of no name: it is no field.
+        place = (decision.record_type or "", counting.field_of(decision) or None)
         cell = self._found.get(place)
         if cell is None:
             cell = self._cell(place)

@@ -84,6 +84,7 @@ class Ledger:
             # A ledger without this fact is of a time when deletes were forgotten too.
             deletes_from=int(self._facts.get("deletes_from", self._facts.get("kept_from", "0"))),
         )
+        self._is_new = False
         self._touched: set[int] = set()
         self._difference: Counter[int] = Counter()  # by content
         self._deleted: Counter[tuple[int, int]] = Counter()  # by cell and day
@@ -122,6 +123,11 @@ class Ledger:
     def is_empty(self) -> bool:
         """Whether no event was ever counted."""
         return not self._cells
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it has taken more since its generation was raised: an older copy would not be noticed yet."""
+        return self._facts.get("ahead") == "yes"
 
     def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
         """Take events; they count from the next commit on.
@@ -172,6 +178,9 @@ class Ledger:
             self._write_days()
             self._latest.write()
             self._mark_dirty()
+            if self._is_new and not self.is_ahead:
+                self._remember(ahead="yes")
+            self._is_new = False
 
     def activities(self, today: int, quality_days: int, *, dirty_objects: bool = False) -> list[CellActivity]:
         """Sum up what happened to each object and field, as committed.
@@ -206,12 +215,6 @@ class Ledger:
             put(self._connection, WRITTEN, list(digests.items()))
             self._connection.commit()
 
-    def places(self) -> list[Place]:
-        """Every object (the field is None) and field that events were about, in order."""
-        objects: list[Place] = [(name, None) for name in {name for name, _ in self._cells}]
-        fields: list[Place] = [place for place in self._cells if place[1] is not None]
-        return sorted([*objects, *fields], key=lambda place: (place[0], place[1] or ""))
-
     @property
     def org(self) -> str:
         """Id of the org whose events it counts; empty while there is none."""
@@ -222,11 +225,16 @@ class Ledger:
         """Whether it was filled to take the place of another ledger."""
         return self._facts.get("take_over") == "yes"
 
-    def allow_take_over(self, *, allow: bool = True) -> None:
-        """Note, with the next commit, whether its figures may take the place of another ledger's."""
-        self._facts["take_over"] = "yes" if allow else "no"
+    def allow_take_over(self) -> None:
+        """Note, with the next commit, that its figures may take the place of another ledger's."""
         with said():
-            self._database.remember(take_over=self._facts["take_over"])
+            self._remember(take_over="yes")
+
+    def end_take_over(self) -> None:
+        """Note at once that its figures have taken that place."""
+        with said():
+            self._remember(take_over="no")
+            self._connection.commit()
 
     def links(self) -> list[tuple[str, str]]:
         """Which stream had events of which object, in order."""
@@ -238,9 +246,8 @@ class Ledger:
 
     def at_generation(self, number: int) -> int:
         """Go on from a number of tellings, such as that of a ledger whose place this one takes."""
-        self._facts["generation"] = str(number)
         with said():
-            self._database.remember(generation=str(number))
+            self._remember(generation=str(number), ahead="no")
             self._connection.commit()
         return number
 
@@ -263,6 +270,10 @@ class Ledger:
             if daily_days is not None:
                 retention.fold_days(self._connection, today - daily_days)
             self._connection.commit()
+
+    def _remember(self, **facts: str) -> None:
+        self._facts |= facts
+        self._database.remember(**facts)
 
     def _write_events(self) -> None:
         pending, self._intake.events = self._intake.events, {}
@@ -293,6 +304,7 @@ class Ledger:
             content = content_of(mark)
             is_same = before is not None and content_of(before) == content
             self._intake.received.known += is_same
+            self._is_new |= not is_same
             if not is_counted(content):
                 self._intake.received.secondary += not is_same
                 continue
@@ -314,7 +326,9 @@ class Ledger:
         if sightings:
             for (name, day), number in self._store.add(sightings).items():
                 self._deleted[self._cells[name, None], day] += number
-            self._intake.received.known += self._store.take_known()
+            known = self._store.take_known()
+            self._intake.received.known += known
+            self._is_new |= known < len(sightings)
 
     def _write_days(self) -> None:
         buckets: dict[tuple[int, int], list[int]] = {}

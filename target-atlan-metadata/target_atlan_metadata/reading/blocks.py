@@ -179,12 +179,12 @@ class _Kind(msgspec.Struct):
 
 def _blocks(source: IO[Any]) -> Iterator[bytes]:
     """Whole lines in blocks of about a megabyte; an empty block whenever nothing came for a while."""
-    rest = b""
+    rest = bytearray()  # grows in place: a long line that comes in many pieces is not copied with each of them
     for piece in _pieces(source):
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield rest + piece[:cut]
-            rest = piece[cut:]
+            yield bytes(rest) + piece[:cut]
+            rest = bytearray(piece[cut:])
         else:
             rest += piece
             if len(rest) > _LONGEST_LINE:
@@ -193,7 +193,7 @@ def _blocks(source: IO[Any]) -> Iterator[bytes]:
                 )
             yield b""
     if rest.strip():
-        yield rest
+        yield bytes(rest)
 
 
 def _pieces(source: IO[Any]) -> Iterator[bytes]:

@@ -10,13 +10,14 @@ from target_atlan_metadata.decision import NEEDED, Decision
 from target_atlan_metadata.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["FIELDS", "UNREADABLE", "EventStream", "event_stream", "missing_fields"]
+__all__ = ["UNREADABLE", "EventStream", "event_stream", "is_event", "missing_fields", "stream_of_rows"]
 
-FIELDS: Final = frozenset(field.name for field in msgspec.structs.fields(Decision))
+_FIELDS: Final = frozenset(field.name for field in msgspec.structs.fields(Decision))
 _SOURCE, _METADATA = "context__source", "context__metadata"  # as loaders name the parts of a context
-_KNOWN: Final = FIELDS | {_SOURCE, _METADATA}
+_KNOWN: Final = _FIELDS | {_SOURCE, _METADATA}
+_NEVER_NULL: Final = frozenset({"event_id", "event_type", "timestamp_occurred", "timestamp_recorded", "is_primary"})
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding JSON may end in."""
 
@@ -27,14 +28,14 @@ class EventStream:
     Args:
         name: As its messages say.
         renamed: The event's name of each property that is spelled otherwise, such as in capitals.
-        is_flat: Whether its context may stand in columns of its own, as a loader flattens it.
+        is_plain: Whether its records are as a tap writes them: nothing is renamed, and the context is in one piece.
     """
 
-    def __init__(self, name: str, renamed: Mapping[str, str], *, is_flat: bool = False) -> None:
+    def __init__(self, name: str, renamed: Mapping[str, str], *, is_plain: bool) -> None:
         self.name = name
         self._renamed = dict(renamed)
         self._decoder = msgspec.json.Decoder(list[Decision])
-        self._plain = not renamed and not is_flat
+        self._plain = is_plain
 
     def decode(self, records: Sequence[msgspec.Raw]) -> list[Decision]:
         """Decode, and so check, the records of a run of RECORD messages.
@@ -57,7 +58,8 @@ class EventStream:
         """
         if not isinstance(record, dict):
             raise InputError(f"A record of stream `{self.name}` is no JSON object: the tap must write objects.")
-        row = {self._renamed.get(name, name): value for name, value in record.items()}
+        renamed = self._renamed
+        row = {name if (ours := renamed.get(name, name)) in record else ours: value for name, value in record.items()}
         try:
             if "context" not in row and _SOURCE in row:
                 row["context"] = {"source": row[_SOURCE], "metadata": _whole(row.get(_METADATA))}
@@ -89,7 +91,7 @@ def _whole(value: Any) -> Any:
 def _place(error: Exception) -> str:
     """The field that is wrong, from the decoder's path; its other words may hold a value."""
     words = str(error)
-    for name in sorted(FIELDS, key=len, reverse=True):
+    for name in sorted(_FIELDS, key=len, reverse=True):
         if f"$.{name}`" in words or f"$.{name}." in words or f"field `{name}`" in words:
             return f" (field `{name}`)"
     return ""
@@ -102,11 +104,26 @@ def event_stream(name: str, schema: Mapping[str, Any]) -> EventStream | None:
         return None
     renamed = {given: given.lower() for given in properties if given not in _KNOWN and given.lower() in _KNOWN}
     names = {given.lower() for given in properties}
-    return EventStream(
-        name,
-        {given: ours for given, ours in renamed.items() if ours not in properties},
-        is_flat=_SOURCE in names and "context" not in names,
-    )
+    is_flat = _SOURCE in names and "context" not in names  # a loader has taken the context apart
+    renamed = {given: ours for given, ours in renamed.items() if ours not in properties}
+    return EventStream(name, renamed, is_plain=not renamed and not is_flat)
+
+
+def stream_of_rows(name: str, first: Collection[str]) -> EventStream:
+    """The stream of rows that come without a schema.
+
+    Args:
+        name: Its name.
+        first: Names that the first row has; others may have more, where what is null is left out.
+    """
+    renamed = {given: given.lower() for given in first if given not in _KNOWN and given.lower() in _KNOWN}
+    capitals = {ours.upper(): ours for ours in _KNOWN}
+    return EventStream(name, {**capitals, **renamed}, is_plain=not renamed and "context" in first)
+
+
+def is_event(names: Collection[str]) -> bool:
+    """Whether a row without a schema is meant to be an event: it has, in whatever capitals, what is null in none."""
+    return {name.lower() for name in names} >= _NEVER_NULL
 
 
 def missing_fields(properties: Mapping[str, Any]) -> list[str]:
