@@ -270,7 +270,7 @@ class AtlanPublisher:
         if self._is_waiting:
             self._catalog = Catalog((), None)
             return
-        assets = load_assets(self._gateway, self._connection.qualified_name, self._metadata)
+        assets = load_assets(self._gateway, self._connection.qualified_name, self._metadata, self._log)
         self._catalog = Catalog(assets, self._organization)
 
     def _writes(self, told: Sequence[Told], report: Report, as_of: datetime, *, is_all: bool) -> list[Write]:

@@ -106,15 +106,31 @@ def test_a_whole_answer_of_a_search_is_asked_for_once(runs: Runs, atlan: Running
     assert searches(atlan, seen) == 4
 
 
-def test_a_search_that_stays_short_ends_the_run_before_anything_is_written(runs: Runs, atlan: Running) -> None:
+def test_what_a_search_counts_and_never_shows_is_unresolved_and_keeps_nothing_else_back(
+    runs: Runs, atlan: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index may have documents of assets that are no more (`EntityDiscoveryService.prepareSearchResult`)."""
+    atlan.control(crawl={"objects": {"Case": MANY}})
+    atlan.control(lose=[{"guids": [guid(atlan, "Case", MANY[0])], "times": None}])
+    report = runs([*of_many(), state_line({"seen": 1})])
+    assert (report.written, report.unresolved_fields) == (300, {f"Case.{MANY[0]}": 1})
+    assert "counts 1 assets that it does not show" in caplog.text
+    assert "seen" in runs.out
+    atlan.control(reset=True)
+    assert runs([]).written == 1
+
+
+def test_a_search_that_shows_something_else_each_time_ends_the_run_before_anything_is_written(
+    runs: Runs, atlan: Running
+) -> None:
     runs([schema_line(), *changes("Status", 1)])
     seen = atlan.journal().total
-    atlan.control(lose=[{"guids": [guid(atlan, "Case")], "times": None}])
+    lost = sorted(one.guid for kind in ("SalesforceObject", "SalesforceField") for one in atlan.assets(kind))[:3]
+    atlan.control(lose=[{"guids": lost[number:]} for number in range(3)])
     with pytest.raises(AtlanError, match=r"shows \d+ of the \d+ assets that it tells of.*run again later"):
         runs([schema_line(), *changes("Status", 2), state_line({"seen": 2})])
     assert "seen" not in runs.out
     assert not [one for one in atlan.journal(seen).requests if one.kind == "bulk"]
-    atlan.control(reset=True)
     runs([schema_line(), *changes("Status", 2), state_line({"seen": 2})])
     assert carried(atlan, "Case")["Changes"] == 2
 
