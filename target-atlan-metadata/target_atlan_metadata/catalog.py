@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pyatlan.client.common import Search
-from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Query, Range, Term, Terms
+from pyatlan.model.search import Query, Term
 
 from microdecisions.errors import ConfigurationError
-from target_atlan_metadata.errors import AtlanError
 from target_atlan_metadata.figures import AssetKey
+from target_atlan_metadata.searching import search
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pyatlan.model.assets import Asset
 
@@ -33,12 +32,8 @@ __all__ = [
     "has_connection",
     "load_assets",
     "organizations",
-    "search",
     "values_on",
 ]
-
-_PAGE: Final = 250
-_PASSES: Final = 3  # of one search
 
 
 class CatalogAsset(msgspec.Struct, frozen=True):
@@ -258,89 +253,6 @@ def load_assets(
     filters: list[Query] = [Term(field="connectionQualifiedName", value=connection)]
     found = search(gateway, ["SalesforceObject", "SalesforceField"], filters, wanted, log)
     return [_asset(one, metadata) for one in found]
-
-
-def search(
-    gateway: Gateway,
-    kinds: Sequence[str],
-    filters: Sequence[Query],
-    attributes: Sequence[str],
-    log: logging.Logger | None = None,
-) -> Iterator[Asset]:
-    """Find live assets, page by page in the order of their GUIDs, whatever is crawled in between.
-
-    A search may leave out, with a good status, what a part of the index did not tell in time (Elasticsearch,
-    `allow_partial_search_results`), and it counts documents of assets that are no more, without showing them
-    (atlas-metastore, `EntityDiscoveryService.prepareSearchResult`). So where the numbers of the answers do not fit what
-    they show, all is asked for again, until nothing comes to light any more.
-
-    Raises:
-        AtlanError: each time something else is shown, and not all of it.
-    """
-    clauses: list[Query] = [
-        Terms(field="__typeName.keyword", values=list(kinds)),
-        Term(field="__state", value="ACTIVE"),
-        *filters,
-    ]
-
-    def ask(after: str) -> _Page:
-        beyond = [Range(field="__guid", gt=after)] if after else []
-        dsl = DSL(query=Bool(filter=[*clauses, *beyond]), from_=0, size=_PAGE, sort=[{"__guid": {"order": "asc"}}])
-        request = IndexSearchRequest(dsl=dsl, attributes=["name", "qualifiedName", *attributes])
-        return gateway.read("search the catalog", lambda: _page(gateway, request))
-
-    shown: set[str] = set()
-    for number in range(_PASSES):
-        before = len(shown)
-        found = yield from _pass(ask, shown)
-        if found.fits or (number and len(shown) >= found.told):  # else something was crawled meanwhile
-            return
-        if number and len(shown) == before:
-            if log is not None:
-                log.warning("Atlan's search counts %d assets that it does not show.", found.told - len(shown))
-            return
-    raise AtlanError(
-        f"Atlan's search shows {len(shown):,} of the {found.told:,} assets that it tells of, each time others: what is "
-        "counted is kept in the ledger; run again later."
-    )
-
-
-class _Page(NamedTuple):
-    """Part of what a search finds, and how much it tells that there is from here on."""
-
-    assets: Sequence[Asset]
-    told: int
-
-
-class _Told(NamedTuple):
-    """How many assets there were when a pass began, and whether each number it told since fits what was shown."""
-
-    told: int
-    fits: bool
-
-
-def _pass(ask: Callable[[str], _Page], shown: set[str]) -> Generator[Asset, None, _Told]:
-    """All pages once; assets that were shown before are left out, and the others are noted."""
-    page = ask("")
-    told, fits = page.told, True
-    while True:
-        for asset in page.assets:
-            if str(asset.guid) not in shown:
-                shown.add(str(asset.guid))
-                yield asset
-        left = page.told - len(page.assets)
-        if not page.assets or (len(page.assets) < _PAGE and left <= 0):
-            return _Told(told, fits and left <= 0)
-        page = ask(str(page.assets[-1].guid))
-        fits = fits and page.told == left
-
-
-def _page(gateway: Gateway, request: IndexSearchRequest) -> _Page:
-    """One request; pyatlan's own `search` asks anew in another order where there are 100,000 assets (11.6)."""
-    endpoint, body = Search.prepare_request(request)  # type: ignore[no-untyped-call]
-    found = Search.process_response(gateway.client._call_api(endpoint, request_obj=body), request)
-    count = found["count"]
-    return _Page(found["assets"], count if isinstance(count, int) else 0)
 
 
 def values_on(asset: Asset, metadata: MetadataSet) -> dict[str, Value]:

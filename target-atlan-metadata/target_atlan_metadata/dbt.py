@@ -10,8 +10,8 @@ from pyatlan.model.assets import DbtModel
 from pyatlan.model.enums import LineageDirection
 from pyatlan.model.lineage import FluentLineage
 
-from target_atlan_metadata.catalog import search
 from target_atlan_metadata.errors import AtlanRefusedError
+from target_atlan_metadata.searching import search
 
 if TYPE_CHECKING:
     import logging

@@ -91,13 +91,20 @@ def to_clear(
 
 
 def has_untold_figures(catalog: Catalog, told: Mapping[str, bytes]) -> bool:
-    """Whether an asset shows figures that Atlan was not told by this ledger."""
-    return any(_shows_figures(asset) and asset.guid not in told for _, asset in catalog.places())
+    """Whether an asset shows other figures than those that Atlan was told last by this ledger."""
+    return any(
+        _shows_figures(asset) and told.get(asset.guid) not in {UNSURE, _digest_shown(asset)}
+        for _, asset in catalog.places()
+    )
 
 
 def says_something(figures: Figures) -> bool:
     """Whether anything ever happened."""
     return bool(figures.change_count or figures.delete_count or figures.approval_count)
+
+
+def _digest_shown(asset: CatalogAsset) -> bytes:
+    return digest_of({name: asset.values.get(name) for name in FIGURES})
 
 
 def _shows_figures(asset: CatalogAsset) -> bool:

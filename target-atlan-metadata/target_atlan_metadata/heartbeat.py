@@ -104,8 +104,7 @@ class Heartbeat:
         text = msgspec.json.encode(self._ours).decode()
         if writer.write([Write(self._connection, {LEDGER: text})]).refused:
             raise AtlanError("Atlan refuses to note the ledger on the Salesforce connection: no figure was written.")
-        if self._ledger.may_take_over:
-            self._ledger.end_take_over()
+        self._ledger.noted()
 
     def is_due(self, as_of: datetime) -> bool:
         """Whether it is old enough to be written without any other write, or of a time that has not come yet."""

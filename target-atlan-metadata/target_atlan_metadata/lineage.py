@@ -14,16 +14,17 @@ from pyatlan.model.assets import Asset, Process, SalesforceObject, Table
 from pyatlan.model.enums import EntityStatus
 from pyatlan.model.search import DSL, Bool, IndexSearchRequest, Query, Term, Terms
 
-from target_atlan_metadata.catalog import Catalog, CatalogAsset, search
 from target_atlan_metadata.dbt import Reading, models_of
 from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, AtlanRefusedError
 from target_atlan_metadata.figures import AssetKey
 from target_atlan_metadata.halving import halve
+from target_atlan_metadata.searching import search
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Mapping, Sequence
 
+    from target_atlan_metadata.catalog import Catalog, CatalogAsset
     from target_atlan_metadata.gateway import Gateway
     from target_atlan_metadata.settings import TargetSettings
 
@@ -32,7 +33,7 @@ __all__ = ["link"]
 _CHUNK = 100
 _WAREHOUSE = "snowflake"
 _PLACE = ("schemaQualifiedName", "schemaName", "databaseName")
-_MOST_IN_VAIN: Final = 16
+_MOST_IN_VAIN: Final = 8
 """Requests that are refused with none taken in between: then it is not single assets, and more would be a waste."""
 _TROUBLE: Final = (AtlanError, AtlanPermissionError)
 
@@ -77,7 +78,7 @@ def link(
     except _TROUBLE as error:
         _tell(log, "Lineage is not whole", error)
     else:
-        if writing.refused:
+        if writing.reason is not None:
             _tell(log, f"{writing.refused} of the processes of lineage are left out", writing.reason)
     return writing.written
 
@@ -91,14 +92,14 @@ class _Writing:
     Attributes:
         written: How many were written.
         refused: How many were left out.
-        reason: Why, in words of the last refusal.
+        reason: Why the last one was; None where none was.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.written = 0
         self.refused = 0
-        self.reason: AtlanError | AtlanPermissionError = AtlanError("")
+        self.reason: Exception | None = None
         self._in_vain = 0
 
     def write(self, batch: Sequence[Asset]) -> None:

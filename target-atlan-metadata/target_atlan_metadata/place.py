@@ -18,16 +18,17 @@ _ROOT: Final = "MELTANO_PROJECT_ROOT"
 _ENVIRONMENT: Final = "MELTANO_ENVIRONMENT"
 
 
-def ledger_url(setting: str | None, environ: Mapping[str, str]) -> str:
+def ledger_url(setting: str | None, environ: Mapping[str, str], *, may_make: bool = False) -> str:
     """The URL of the ledger.
 
     Inside a Meltano project it stands beside Meltano's own database and is one per environment, shared by the
     pipelines of the project. If that folder does not last, the next run says so: Atlan knows which ledger its figures
-    are from. Its folder is made.
+    are from.
 
     Args:
         setting: Setting `ledger_url`.
         environ: The environment that Meltano gives its plugins.
+        may_make: Make the folder in the project.
 
     Raises:
         ConfigurationError: there is no setting, and no Meltano project.
@@ -42,6 +43,7 @@ def ledger_url(setting: str | None, environ: Mapping[str, str]) -> str:
         )
     name = re.sub(r"[^A-Za-z0-9_-]", "_", environ.get(_ENVIRONMENT) or "default")
     folder = Path(root) / ".meltano" / "target-atlan-metadata" / name
-    with contextlib.suppress(OSError):  # opening the ledger says it
-        folder.mkdir(parents=True, exist_ok=True)
+    if may_make:
+        with contextlib.suppress(OSError):  # opening the ledger says it
+            folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'ledger.db'}"

@@ -132,8 +132,8 @@ class AtlanPublisher:
         known = self._organizations
         if org and known and not any(one.is_org(org) for one in known):
             raise ConfigurationError(
-                f"The events are of org {org}, but the organization of the Salesforce connection in Atlan is "
-                f"{known[0].org}: name the right one in `connection_qualified_name`, or in "
+                f"The events are of org {org}, but that of the Salesforce connection in Atlan is "
+                f"{' and '.join(one.org for one in known)}: name the right one in `connection_qualified_name`, or in "
                 "`organization_qualified_name`; `target-atlan-metadata explore` lists them."
             )
         was_waiting = self._is_waiting
@@ -161,6 +161,8 @@ class AtlanPublisher:
             MicroDecisionError: Atlan does not take them.
         """
         everything = list(told)
+        if self._is_waiting and not self._ledger.is_empty:
+            choose_organization(self._organizations, None, "")  # refuses: the events' ids tell no org
         if self._settings.dry_run:
             self._print(everything, report, as_of, is_all=is_all)
             return ()

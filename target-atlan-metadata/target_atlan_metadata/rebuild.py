@@ -126,7 +126,7 @@ def command() -> click.Command:
         given = TargetAtlanMetadata(config=config.config, parse_env_config=config.parse_env, setup_mapper=False)
         settings = given.settings
         with Ledger(
-            ledger_url(settings.ledger_url, os.environ),
+            ledger_url(settings.ledger_url, os.environ, may_make=not settings.dry_run),
             closed_values=settings.closed_values,
             keep_names=settings.actor_names,
             wait_seconds=settings.ledger_wait_seconds,

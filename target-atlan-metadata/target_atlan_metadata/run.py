@@ -106,7 +106,7 @@ class Run:
         self.report = Report(dry_run=settings.dry_run)
         self._settings = settings
         self._log = log
-        url = ledger_url(settings.ledger_url, environ)
+        url = ledger_url(settings.ledger_url, environ, may_make=not settings.dry_run)
         self._make_room_for_report(url)
         self._ledger = Ledger(
             url,

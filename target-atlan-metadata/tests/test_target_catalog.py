@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -120,6 +121,33 @@ def test_what_a_search_counts_and_never_shows_is_unresolved_and_keeps_nothing_el
     assert runs([]).written == 1
 
 
+def test_a_page_without_a_live_asset_does_not_end_a_search(
+    runs: Runs, atlan: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    atlan.control(crawl={"objects": {"Case": [f"Gone{number}__c" for number in range(900)]}})
+    live = {guid(atlan, "Case"), guid(atlan, "Case", "Status")}
+    everything = {one.guid for kind in ("SalesforceObject", "SalesforceField") for one in atlan.assets(kind)}
+    assert len(everything) > 3 * 250 + 2  # before, between or behind the two there is a whole page
+    atlan.control(lose=[{"guids": sorted(everything - live), "times": None}])
+    assert runs([schema_line(), *changes("Status", 1)]).written == 2
+    assert f"counts {len(everything) - 2} assets that it does not show" in caplog.text
+
+
+def test_a_crawl_that_adds_an_asset_each_time_ends_no_run_though_one_is_never_shown(
+    runs: Runs, atlan: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atlan.control(lose=[{"guids": [guid(atlan, "Lead", "Status")], "times": None}])
+    real, number = Gateway.read, count()
+
+    def read(gateway: Gateway, what: str, operation: Any) -> Any:
+        if what == "search the catalog":
+            atlan.control(crawl={"objects": {"Contract": [f"New{next(number)}__c"]}})
+        return real(gateway, what, operation)
+
+    monkeypatch.setattr(Gateway, "read", read)
+    assert runs([schema_line(), *changes("Status", 1)]).written == 2
+
+
 def test_a_search_that_shows_something_else_each_time_ends_the_run_before_anything_is_written(
     runs: Runs, atlan: Running
 ) -> None:
@@ -127,7 +155,7 @@ def test_a_search_that_shows_something_else_each_time_ends_the_run_before_anythi
     seen = atlan.journal().total
     lost = sorted(one.guid for kind in ("SalesforceObject", "SalesforceField") for one in atlan.assets(kind))[:3]
     atlan.control(lose=[{"guids": lost[number:]} for number in range(3)])
-    with pytest.raises(AtlanError, match=r"shows \d+ of the \d+ assets that it tells of.*run again later"):
+    with pytest.raises(AtlanError, match=r"leaves \d+ of \d+ assets out, each time others.*run again later"):
         runs([schema_line(), *changes("Status", 2), state_line({"seen": 2})])
     assert "seen" not in runs.out
     assert not [one for one in atlan.journal(seen).requests if one.kind == "bulk"]
@@ -259,3 +287,11 @@ def test_names_stand_for_api_names_where_no_object_has_one(runs: Runs, atlan: Ru
         set_attributes(atlan, one.guid, apiName="")
     runs([schema_line(), *changes("Status", 1)])
     assert atlan.custom_metadata(SET, case)["Changes"] == 1
+
+
+def test_events_whose_ids_tell_no_org_need_the_organization_to_be_named(runs: Runs, atlan: Running) -> None:
+    other_org(atlan, Case=["Status"])
+    lines = [schema_line(), record_line(1, at=NOW - HOUR, event_id="another-tap:1"), state_line({"seen": 1})]
+    with pytest.raises(ConfigurationError, match="2 organizations, and their ids do not tell.*`organization_qualified"):
+        runs(lines)
+    assert "seen" not in runs.out

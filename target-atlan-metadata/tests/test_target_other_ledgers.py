@@ -68,6 +68,32 @@ def test_a_copy_from_before_a_run_that_wrote_no_figure_is_noticed(runs: Runs, at
     assert runs(changes(2, 3, 4, **waiting), allow_ledger_change=True).unresolved == {"Shipment__c": 3}
 
 
+def test_an_older_copy_is_noticed_though_the_note_is_gone(runs: Runs, atlan: Running) -> None:
+    runs(changes(1))
+    copy(runs, "ledger.db", "copy.db")
+    runs(changes(2, 3))
+    copy(runs, "copy.db", "ledger.db")
+    take_note_away(atlan)
+    with pytest.raises(LedgerLostError, match="figures that this ledger did not write"):
+        runs([])
+    assert carried(atlan, "Case")["Changes"] == 3
+
+
+def test_a_note_that_could_not_be_written_is_made_good(runs: Runs, atlan: Running, naps: list[float]) -> None:
+    waiting = {"record_type": "Shipment__c", "field_name": "Amount__c"}
+    runs(changes(1))
+    copy(runs, "ledger.db", "copy.db")
+    atlan.control(fail=[{"pattern": "POST /api/meta/entity/bulk", "status": 503, "times": None}])
+    with pytest.raises(AtlanError):
+        runs(changes(2, 3, **waiting))
+    assert naps
+    atlan.control(reset=True)
+    assert (runs([]).written, runs([]).writes) == (0, 0)
+    copy(runs, "copy.db", "ledger.db")
+    with pytest.raises(LedgerLostError, match=OLDER):
+        runs(changes(4, **waiting))
+
+
 def test_a_replay_raises_no_generation(runs: Runs) -> None:
     runs(changes(1))
     copy(runs, "ledger.db", "copy.db")

@@ -54,8 +54,8 @@ For testers, from this machine only: `GET /` (the page), `GET /__localcloud__/jo
     tokens: {expire: true}         OAuth tokens end; {revoke_keys: true}: API keys are refused; {restore: true}
     privileges: {deny: [...]}      create_custom_metadata, write_custom_metadata, update_assets, create_assets, search
     refuse: [guid or qualified name, ...]    a bulk request with one of these is refused whole (400)
-    lose: [{times, skip, guids, counted}]     searches that match one of these assets answer without all of them;
-                                   counted: true, the usual: their number is told all the same
+    lose: [{times, skip, guids, counted}]     answers leave these assets out of a page, and count them; counted: false:
+                                   searches that match one of them leave all of them out, and do not count them
     clock: {set, advance_seconds, tell}   the catalog's own clock; it rules the rate limit, the lag, all stamps and the
                                    `Date` of answers; tell: false leaves that header out
     crawl: {objects: {name: [fields]}, remove: [object or object.field], new_guids: bool}

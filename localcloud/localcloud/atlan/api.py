@@ -88,7 +88,7 @@ class Api:
         self._logins = logins
         self._switches = switches
         self._entities = Entities(store, switches.guard)
-        self._searches = Searches(store, switches.loss)
+        self._searches = Searches(store, switches)
         self._lineage = Lineage(store)
 
     def kind(self, call: Call) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from localcloud.atlan.store import Store
-    from localcloud.atlan.switches import Loss
+    from localcloud.atlan.switches import Switches
 
 DEEPEST = 10_000
 """`from` and `size` together may not go beyond this."""
@@ -61,12 +61,12 @@ class Searches:
 
     Args:
         store: The catalog's memory.
-        lose: Says what is left out of what was found, if anything.
+        switches: Say what is left out of what was found.
     """
 
-    def __init__(self, store: Store, lose: Callable[[list[Asset]], Loss | None] = lambda _found: None) -> None:
+    def __init__(self, store: Store, switches: Switches | None = None) -> None:
         self._store = store
-        self._lose = lose
+        self._switches = switches
         self._last: tuple[bytes, int, list[Asset]] | None = None
 
     def answer(self, asked: SearchIn) -> dict[str, Value]:
@@ -109,19 +109,22 @@ class Searches:
         if dsl.post_filter is not None:
             fits = matcher(dsl.post_filter, self._store.definitions)
             page = [one for one in page if fits(one)]
+        lost = self._lost(page, counted=False)
+        page = [one for one in page if one.guid not in lost]
         total = len(page)
-        loss = self._lose(page)
-        if loss is not None:
-            page = [one for one in page if one.guid not in loss.guids]
-            total = total if loss.counted else len(page)
         if dsl.search_after is not None:
             page = page[bisect_left(page, True, key=lambda one: self._after(one, dsl)) :]
+        page = page[dsl.start : dsl.start + dsl.size]
+        lost = self._lost(page, counted=True)
         groups = {**dsl.aggregations, **dsl.aggs}
         return Found(
-            page[dsl.start : dsl.start + dsl.size],
+            [one for one in page if one.guid not in lost],
             total,
             {name: self._aggregate(body, everything) for name, body in groups.items()},
         )
+
+    def _lost(self, found: list[Asset], *, counted: bool) -> frozenset[str]:
+        return frozenset() if self._switches is None else self._switches.loss(found, counted=counted)
 
     def _sorted(self, dsl: Dsl) -> list[Asset]:
         """All that matches, in order; kept, since the next page is asked for next."""

@@ -61,10 +61,11 @@ class Failure(Trap, forbid_unknown_fields=True):
 
 
 class Loss(Trap, forbid_unknown_fields=True):
-    """Searches that match some assets answer without them, as where a part of the index does not answer in time.
+    """Searches answer without some assets: with `counted` those of a page that the index has and the graph has not.
 
-    `guids` are theirs; searches that match none of them are not struck. With `counted` the answer says all the same
-    that they are there.
+    atlas-metastore counts them all the same (`EntityDiscoveryService.prepareSearchResult`). Without it they are left
+    out of the count too, as where a part of the index does not answer in time. `guids` are theirs; searches that would
+    show none of them are not struck.
     """
 
     guids: frozenset[str] = frozenset()
@@ -155,15 +156,17 @@ class Switches(CommonSwitches):
             note(f"fail {found.status}{' after commit' if found.after_commit else ''}")
         return found
 
-    def loss(self, found: Iterable[Asset]) -> Loss | None:
-        """What a search leaves out of what it found, if anything."""
-        if not self.losses:
-            return None
+    def loss(self, found: Iterable[Asset], *, counted: bool) -> frozenset[str]:
+        """GUIDs that a search leaves out of what it found; a loss that is counted is one of a page."""
+        losses = [one for one in self.losses if one.counted == counted]
+        if not losses:
+            return frozenset()
         guids = {one.guid for one in found}
-        loss = self._first([one for one in self.losses if not guids.isdisjoint(one.guids)], "indexsearch")
-        if loss is not None:
-            note(f"lose {len(guids.intersection(loss.guids))}")
-        return loss
+        loss = self._first([one for one in losses if not guids.isdisjoint(one.guids)], "indexsearch")
+        if loss is None:
+            return frozenset()
+        note(f"lose {len(guids.intersection(loss.guids))}")
+        return loss.guids
 
     def require(self, privilege: Privilege, what: str) -> None:
         """Check a privilege.

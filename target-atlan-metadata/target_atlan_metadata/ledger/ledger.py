@@ -126,7 +126,7 @@ class Ledger:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether it has taken more since its generation was raised: an older copy would not be noticed yet."""
+        """Whether it has taken more since Atlan was told its generation: an older copy would not be noticed yet."""
         return self._facts.get("ahead") == "yes"
 
     def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
@@ -230,10 +230,10 @@ class Ledger:
         with said():
             self._remember(take_over="yes")
 
-    def end_take_over(self) -> None:
-        """Note at once that its figures have taken that place."""
+    def noted(self) -> None:
+        """Note at once that Atlan has its generation: an older copy is noticed, and no place is left to take."""
         with said():
-            self._remember(take_over="no")
+            self._remember(ahead="no", take_over="no")
             self._connection.commit()
 
     def links(self) -> list[tuple[str, str]]:
@@ -247,7 +247,7 @@ class Ledger:
     def at_generation(self, number: int) -> int:
         """Go on from a number of tellings, such as that of a ledger whose place this one takes."""
         with said():
-            self._remember(generation=str(number), ahead="no")
+            self._remember(generation=str(number))
             self._connection.commit()
         return number
 

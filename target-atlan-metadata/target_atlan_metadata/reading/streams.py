@@ -10,7 +10,7 @@ from target_atlan_metadata.decision import NEEDED, Decision
 from target_atlan_metadata.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = ["UNREADABLE", "EventStream", "event_stream", "is_event", "missing_fields", "stream_of_rows"]
 
@@ -102,11 +102,15 @@ def event_stream(name: str, schema: Mapping[str, Any]) -> EventStream | None:
     properties = schema.get("properties", {})
     if not isinstance(properties, dict) or missing_fields(properties):
         return None
-    renamed = {given: given.lower() for given in properties if given not in _KNOWN and given.lower() in _KNOWN}
     names = {given.lower() for given in properties}
     is_flat = _SOURCE in names and "context" not in names  # a loader has taken the context apart
-    renamed = {given: ours for given, ours in renamed.items() if ours not in properties}
+    renamed = {given: ours for given, ours in _renamed(properties).items() if ours not in properties}
     return EventStream(name, renamed, is_plain=not renamed and not is_flat)
+
+
+def _renamed(names: Iterable[str]) -> dict[str, str]:
+    """The event's name of each that is spelled otherwise."""
+    return {given: given.lower() for given in names if given not in _KNOWN and given.lower() in _KNOWN}
 
 
 def stream_of_rows(name: str, first: Collection[str]) -> EventStream:
@@ -116,7 +120,7 @@ def stream_of_rows(name: str, first: Collection[str]) -> EventStream:
         name: Its name.
         first: Names that the first row has; others may have more, where what is null is left out.
     """
-    renamed = {given: given.lower() for given in first if given not in _KNOWN and given.lower() in _KNOWN}
+    renamed = _renamed(first)
     capitals = {ours.upper(): ours for ours in _KNOWN}
     return EventStream(name, {**capitals, **renamed}, is_plain=not renamed and "context" in first)
 
