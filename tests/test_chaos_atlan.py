@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -15,7 +16,7 @@ import pytest
 from chaos import atlan as chaos_atlan
 from chaos.atlan_catalog import Catalog
 from chaos.atlan_plan import STEPS, AtlanStory, End, Feed, Meanwhile, draw
-from chaos.atlan_target import Launch
+from chaos.atlan_target import Launch, launched, left_by
 from chaos.atlan_truth import Decided, Message, Truth
 from chaos.atlan_verdict import Counted, Shown, compare, counted, figures
 from chaos.plan import Fault
@@ -64,6 +65,31 @@ class Liar:
 
     def join(self, _seconds: float) -> None:
         """It has ended."""
+
+
+class Still:
+    """A context whose processes are ended before they have opened a file."""
+
+    exitcode = -15
+
+    def set_forkserver_preload(self, _names: list[str]) -> None:
+        """Nothing to load."""
+
+    def Process(self, **_parts: object) -> Still:  # noqa: N802 - its name in multiprocessing
+        return self
+
+    def start(self) -> None:
+        """It has ended."""
+
+
+def test_a_process_that_ended_at_once_is_not_judged_by_what_the_one_before_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("output", "log"):
+        (tmp_path / name).write_text('{"position": 99}\n', encoding="utf-8")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _kind: Still())
+    run = left_by(launched(Launch({}, str(tmp_path))), tmp_path)
+    assert (run.code, run.states, run.log) == (-15, [], "")
 
 
 def test_a_state_that_came_back_too_soon_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
