@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from chaos.atlan_catalog import Catalog
+from chaos.atlan_feeding import feed
 from chaos.atlan_plan import Feed, Meanwhile, draw
 from chaos.atlan_target import Launch, launched, left_by
-from chaos.atlan_truth import Truth, perhaps, record_of, schema_of, state_of
+from chaos.atlan_truth import Truth, perhaps
 from chaos.atlan_verdict import compare, due, figures, lasting
 from chaos.campaign import Outcome, main
 from localcloud.atlan.running import serve_in_thread
@@ -174,7 +175,8 @@ class AtlanTelling:
         outcome, catalog = self.outcome, self._catalog
         if not self._is_over:
             self._truth.grow(self._chance, self.now, step.news)
-        end = self._input(step)
+        source, read = self._truth.sources[step.source], self._read[step.source]
+        end = feed(self._work / "input", source, read, step, self._chance)
         catalog.arm(step.faults)
         began = self.now
         launch = self._launch(
@@ -278,26 +280,6 @@ class AtlanTelling:
         ]
         return min(found, key=lambda one: len(one.wrong))
 
-    def _input(self, step: Feed) -> int:
-        """Write what a run is fed; returns the bookmark of its last STATE."""
-        chance, source, read = self._chance, self._truth.sources[step.source], self._read[step.source]
-        end = len(source) - int((len(source) - read) * step.withheld)
-        lines = [schema_of(stream) for stream in sorted({message.stream for message in source})]
-        begin = max(0, read - step.overlap)
-        again = chance.sample(range(read), min(step.again, read))
-        lines += [record_of(source[place]) for place in again]
-        for start in range(begin, end, step.every):
-            block = list(range(start, min(start + step.every, end)))
-            if step.shuffled:
-                block += chance.sample(block, len(block) // 4)
-                chance.shuffle(block)
-            lines += [record_of(source[place]) for place in block]
-            if block and max(block) + 1 > read:
-                lines.append(state_of(step.source, max(block) + 1))
-        lines.append(state_of(step.source, end))
-        (self._work / "input").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-        return end
-
     def _launch(self, settings: Json, ledger: str = "ledger.db", **more: Any) -> Launch:
         served = self._catalog.served
         config = {
@@ -323,10 +305,7 @@ class AtlanTelling:
         folder.mkdir(exist_ok=True)
         number = 1 - step.source
         source = self._truth.sources[number]
-        lines = [schema_of(stream) for stream in sorted({message.stream for message in source})]
-        lines += [record_of(message) for message in source[self._read[number] :]]
-        lines.append(state_of(number, len(source)))
-        (folder / "input").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        feed(folder / "input", source, self._read[number], Feed(source=number, every=10**6), self._chance)
         launch = msgspec.structs.replace(self._launch({}), folder=str(folder))
         process = launched(launch)
         yield

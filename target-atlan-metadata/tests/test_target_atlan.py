@@ -11,16 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 from event_making import USER, record, record_line, schema_line, state_line
-from pyatlan.model.custom_metadata import CustomMetadataDict
 from running_target import SET, Runs, carried, guid
 
 from localcloud.atlan.running import Running, serve_in_thread
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata import gateway
 from target_atlan_metadata.attributes import ATTRIBUTES
-from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, LedgerLostError, UnresolvedError
+from target_atlan_metadata.errors import AtlanError, AtlanPermissionError, UnresolvedError
 from target_atlan_metadata.report import Report
-from target_atlan_metadata.settings import TargetSettings
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -223,37 +221,6 @@ def test_a_retry_after_is_kept_to(runs: Runs, atlan: Running, naps: list[float])
     assert 7 <= naps[0] < 9
 
 
-def test_a_lost_ledger_is_refused_with_both_ways_out(runs: Runs, atlan: Running, tmp_path: Path) -> None:
-    runs(lines(1, 2))
-    new = f"sqlite:///{tmp_path / 'other.db'}"
-    with pytest.raises(LedgerLostError) as refused:
-        runs(lines(3), ledger_url=new)
-    assert "`target-atlan-metadata rebuild`" in str(refused.value)
-    assert "`allow_ledger_change`" in str(refused.value)
-    assert carried(atlan, "Case")["Changes"] == 2
-    runs(lines(3), ledger_url=new, allow_ledger_change=True)
-    assert carried(atlan, "Case")["Changes"] == 1
-
-
-def test_a_second_writer_is_refused_with_both_ways_out(runs: Runs, tmp_path: Path) -> None:
-    other = f"sqlite:///{tmp_path / 'other.db'}"
-    runs(lines(1), dry_run=False)
-    runs(lines(2), ledger_url=other, allow_ledger_change=True)
-    with pytest.raises(LedgerLostError) as refused:
-        runs(lines(3))
-    assert "Share one ledger by `ledger_url`" in str(refused.value)
-    assert "`custom_metadata_name` of its own" in str(refused.value)
-
-
-def test_an_older_copy_of_the_ledger_is_noticed(runs: Runs, tmp_path: Path) -> None:
-    runs(lines(1))
-    copy = (tmp_path / "ledger.db").read_bytes()
-    runs(lines(2))
-    (tmp_path / "ledger.db").write_bytes(copy)
-    with pytest.raises(LedgerLostError, match="an older copy"):
-        runs(lines(3))
-
-
 def test_velocity_of_a_quiet_asset_is_refreshed(runs: Runs, atlan: Running) -> None:
     runs(lines(1, 2))
     atlan.control(clock={"advance_seconds": 8 * 86_400})
@@ -357,24 +324,6 @@ def test_an_environment_with_a_proxy_is_heeded_and_loopback_never_goes_by_it(
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example.com")
     with pytest.raises(ConfigurationError, match="must be the address of an HTTP proxy"):
         gateway.proxy_for("https://acme.atlan.com")
-
-
-def test_a_note_of_the_ledger_that_someone_changed_is_refused_and_can_be_written_over(
-    runs: Runs, atlan: Running
-) -> None:
-    runs(lines(1))
-    connection = next(one for one in atlan.assets("Connection") if atlan.custom_metadata(SET, one.guid))
-    made = gateway.Gateway(TargetSettings(base_url=atlan.url, api_key=atlan.api_key))
-    made.client.custom_metadata_cache.refresh_cache()
-    values = CustomMetadataDict(client=made.client, name=SET)
-    values["Ledger"] = "changed by hand"
-    made.client.asset.update_custom_metadata_attributes(guid=connection.guid, custom_metadata=values)
-    made.close()
-    with pytest.raises(LedgerLostError, match="was changed by someone"):
-        runs(lines(2))
-    assert runs(lines(2), allow_ledger_change=True).counted == 1
-    assert runs(lines(2)).writes == 0
-    assert carried(atlan, "Case")["Changes"] == 2
 
 
 def test_an_organization_that_is_not_there_is_refused(runs: Runs) -> None:

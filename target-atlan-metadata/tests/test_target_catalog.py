@@ -292,6 +292,8 @@ def test_names_stand_for_api_names_where_no_object_has_one(runs: Runs, atlan: Ru
 def test_events_whose_ids_tell_no_org_need_the_organization_to_be_named(runs: Runs, atlan: Running) -> None:
     other_org(atlan, Case=["Status"])
     lines = [schema_line(), record_line(1, at=NOW - HOUR, event_id="another-tap:1"), state_line({"seen": 1})]
-    with pytest.raises(ConfigurationError, match="2 organizations, and their ids do not tell.*`organization_qualified"):
+    with pytest.raises(
+        ConfigurationError, match=r"2 organizations, and their ids do not tell.*`organization_qualified"
+    ):
         runs(lines)
     assert "seen" not in runs.out

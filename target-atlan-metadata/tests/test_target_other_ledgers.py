@@ -39,19 +39,59 @@ def copy(runs: Runs, source: str, to: str) -> None:
             shutil.copy(runs.folder / f"{source}{end}", runs.folder / f"{to}{end}")
 
 
-def take_note_away(atlan: Running) -> None:
+def write_note(atlan: Running, text: str | None) -> None:
+    """Put a text in the place of the ledger's note on the connection, or none."""
     connection = next(one for one in atlan.assets("Connection") if one.attributes["connectorName"] == "salesforce")
-    put_values(atlan, connection.guid, {"Ledger": None})
+    put_values(atlan, connection.guid, {"Ledger": text})
+
+
+def test_a_lost_ledger_is_refused_with_both_ways_out(runs: Runs, atlan: Running) -> None:
+    runs(changes(1, 2))
+    with pytest.raises(LedgerLostError) as refused:
+        runs(changes(3), **other(runs))
+    assert "`target-atlan-metadata rebuild`" in str(refused.value)
+    assert "`allow_ledger_change`" in str(refused.value)
+    assert carried(atlan, "Case")["Changes"] == 2
+    runs(changes(3), **other(runs), allow_ledger_change=True)
+    assert carried(atlan, "Case")["Changes"] == 1
+
+
+def test_a_second_writer_is_refused_with_both_ways_out(runs: Runs) -> None:
+    runs(changes(1), dry_run=False)
+    runs(changes(2), **other(runs), allow_ledger_change=True)
+    with pytest.raises(LedgerLostError) as refused:
+        runs(changes(3))
+    assert "Share one ledger by `ledger_url`" in str(refused.value)
+    assert "`custom_metadata_name` of its own" in str(refused.value)
+
+
+def test_an_older_copy_of_the_ledger_is_noticed(runs: Runs) -> None:
+    runs(changes(1))
+    copy(runs, "ledger.db", "copy.db")
+    runs(changes(2))
+    copy(runs, "copy.db", "ledger.db")
+    with pytest.raises(LedgerLostError, match=OLDER):
+        runs(changes(3))
+
+
+def test_a_note_that_someone_changed_is_refused_and_can_be_written_over(runs: Runs, atlan: Running) -> None:
+    runs(changes(1))
+    write_note(atlan, "changed by hand")
+    with pytest.raises(LedgerLostError, match="was changed by someone"):
+        runs(changes(2))
+    assert runs(changes(2), allow_ledger_change=True).counted == 1
+    assert runs(changes(2)).writes == 0
+    assert carried(atlan, "Case")["Changes"] == 2
 
 
 def test_a_new_ledger_does_not_wipe_figures_whose_note_is_gone(runs: Runs, atlan: Running) -> None:
     runs([*changes(1, 2), *changes(3, record_type="Lead")])
-    take_note_away(atlan)
+    write_note(atlan, None)
     with pytest.raises(LedgerLostError, match="figures that this ledger did not write"):
         runs(changes(4), **other(runs))
     assert (carried(atlan, "Case")["Changes"], carried(atlan, "Lead")["Changes"]) == (2, 1)
     assert runs(changes(4)).cleared == 0  # the ledger that wrote them goes on
-    take_note_away(atlan)
+    write_note(atlan, None)
     assert runs(changes(4), **other(runs), allow_ledger_change=True).cleared == 2
     assert (carried(atlan, "Case")["Changes"], carried(atlan, "Lead")) == (1, {})
 
@@ -73,7 +113,7 @@ def test_an_older_copy_is_noticed_though_the_note_is_gone(runs: Runs, atlan: Run
     copy(runs, "ledger.db", "copy.db")
     runs(changes(2, 3))
     copy(runs, "copy.db", "ledger.db")
-    take_note_away(atlan)
+    write_note(atlan, None)
     with pytest.raises(LedgerLostError, match="figures that this ledger did not write"):
         runs([])
     assert carried(atlan, "Case")["Changes"] == 3
