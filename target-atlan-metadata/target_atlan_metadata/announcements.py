@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from pyatlan.model.enums import AnnouncementType
-
-from target_atlan_metadata.figures import AssetKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,9 +12,9 @@ if TYPE_CHECKING:
 
     from pyatlan.model.assets import Asset
 
-    from target_atlan_metadata.activity import CellActivity
     from target_atlan_metadata.catalog import Catalog
     from target_atlan_metadata.resolving import Resolved
+    from target_atlan_metadata.run import Told
 
 __all__ = ["Bursts", "put_announcement"]
 
@@ -30,24 +27,22 @@ class Bursts:
     Args:
         burst: How many new deletions are worth a word.
         catalog: As it was loaded when the run began.
-        cells: What the ledger knew then.
+        known: What the ledger knew then.
         told: Digest of what Atlan was last told, by GUID.
     """
 
-    def __init__(self, burst: int, catalog: Catalog, cells: Iterable[CellActivity], told: Mapping[str, bytes]) -> None:
+    def __init__(self, burst: int, catalog: Catalog, known: Iterable[Told], told: Mapping[str, bytes]) -> None:
         self._burst = burst
         self._before: dict[str, int] = {}
         for asset in catalog.objects.values():
             if isinstance(deletes := asset.values.get("Deletes"), int):
                 self._before[asset.guid] = deletes
-        of_ledger: dict[str, list[CellActivity]] = defaultdict(list)
-        for cell in cells:
-            of_ledger[cell.object].append(cell)
-        for name, of_object in of_ledger.items():
-            found = catalog.find(AssetKey(name))
-            # What Atlan was told the search may not show yet.
-            if found is not None and found.guid in told and not any(cell.dirty for cell in of_object):
-                self._before[found.guid] = sum(cell.total.deletes for cell in of_object)
+        for key, figures, cells in known:
+            found, deletes = catalog.find(key), figures.delete_count
+            if found is None or deletes is None or any(cell.dirty for cell in cells):
+                continue
+            if found.guid in told:  # the search may not show it yet
+                self._before[found.guid] = deletes
 
     def announced(self, one: Resolved, as_of: datetime) -> str | None:
         """What is to be announced on an object, if anything; the next announcement takes its place.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from microdecisions.errors import ConfigurationError, MicroDecisionError
-from target_atlan_metadata.differing import says_something
 from target_atlan_metadata.figures import AssetKey, figures_of_assets
 from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.place import ledger_url
@@ -58,13 +57,14 @@ class Comparison(msgspec.Struct):
 def compare(known: Known, catalog: Catalog) -> Comparison:
     """Hold objects and fields against the catalog."""
     found = Comparison()
-    others = [AssetKey(name) for name in sorted(known.others - {key.object for key in known.keys})]
-    for key in [*known.keys, *(key for key in others if catalog.find(key) is not None)]:
+    for key in known.keys:
         is_there = catalog.find(key) is not None
         if key.field is None:
             (found.matched if is_there else found.missing_objects).append(key.object)
         elif not is_there and catalog.find(AssetKey(key.object)) is not None:
             found.missing_fields.append(key.name)
+    others = sorted(known.others - {key.object for key in known.keys})
+    found.matched += [name for name in others if catalog.find(AssetKey(name)) is not None]
     matched = {name.casefold() for name in found.matched}
     found.other_objects = sorted(one.api_name for name, one in catalog.objects.items() if name not in matched)
     return found
@@ -77,7 +77,7 @@ def known_to_ledger(settings: TargetSettings, environ: Mapping[str, str]) -> Kno
             ledger_url(settings.ledger_url, environ), wait_seconds=settings.ledger_wait_seconds, absent="refuse"
         ) as ledger:
             told = figures_of_assets(ledger.activities(0, 0), datetime.now(UTC), settings.quality_weights)
-            return Known(ledger.org, tuple(key for key, figures, _ in told if says_something(figures)))
+            return Known(ledger.org, tuple(key for key, figures, _ in told if figures.says_something))
     except MicroDecisionError as error:
         return str(error)
 

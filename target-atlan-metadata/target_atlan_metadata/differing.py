@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from target_atlan_metadata.attributes import Value
     from target_atlan_metadata.catalog import Catalog, CatalogAsset
-    from target_atlan_metadata.figures import AssetKey, Figures
+    from target_atlan_metadata.figures import AssetKey
     from target_atlan_metadata.resolving import Resolved
     from target_atlan_metadata.settings import TargetSettings
 
-__all__ = ["NOTHING", "UNSURE", "Differing", "differing", "has_untold_figures", "says_something", "to_clear"]
+__all__ = ["NOTHING", "UNSURE", "Differing", "differing", "has_untold_figures", "to_clear"]
 
 NOTHING: Final[Mapping[str, Value]] = dict.fromkeys(FIGURES)
 """The values of an asset that carries no figure."""
@@ -59,7 +59,7 @@ def differing(resolved: Iterable[Resolved], told: Mapping[str, bytes]) -> tuple[
         values = values_of(one.figures)
         carried = {name: value for name, value in one.asset.values.items() if name in values}
         last = told.get(one.asset.guid)
-        if not carried and last is None and not says_something(one.figures):
+        if not carried and last is None and not one.figures.says_something:
             continue
         wanted = {name: value for name, value in values.items() if value is not None}
         is_news = last != digest_of(values)
@@ -96,11 +96,6 @@ def has_untold_figures(catalog: Catalog, told: Mapping[str, bytes]) -> bool:
         _shows_figures(asset) and told.get(asset.guid) not in {UNSURE, _digest_shown(asset)}
         for _, asset in catalog.places()
     )
-
-
-def says_something(figures: Figures) -> bool:
-    """Whether anything ever happened."""
-    return bool(figures.change_count or figures.delete_count or figures.approval_count)
 
 
 def _digest_shown(asset: CatalogAsset) -> bytes:

@@ -49,7 +49,7 @@ class FiguresPrinter:
         """Print each asset."""
         del as_of, is_all
         for key, figures, _ in told:
-            if ("field" if key.field else "object") in self._levels:
+            if key.level in self._levels:
                 given = {name: value for name, value in msgspec.structs.asdict(figures).items() if value is not None}
                 self._print({"asset": key.name, **given}, report)
         return ()

@@ -32,6 +32,11 @@ class AssetKey(msgspec.Struct, frozen=True, order=True):
         """`Object` or `Object.Field`."""
         return self.object if self.field is None else f"{self.object}.{self.field}"
 
+    @property
+    def level(self) -> str:
+        """`object` or `field`, as in setting `asset_levels`."""
+        return "field" if self.field else "object"
+
 
 class QualityWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much each part weighs in the quality score; 0 leaves it out."""
@@ -71,6 +76,11 @@ class Figures(msgspec.Struct, frozen=True):
     approval_count: int | None
     approval_rejection_count: int | None
     quality_score: int | None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything ever happened."""
+        return bool(self.change_count or self.delete_count or self.approval_count)
 
 
 def figures_of_assets(

@@ -23,12 +23,11 @@ from target_atlan_metadata.differing import (
     Differing,
     differing,
     has_untold_figures,
-    says_something,
     to_clear,
 )
 from target_atlan_metadata.dry_run import FiguresPrinter
 from target_atlan_metadata.errors import AtlanError, LedgerLostError, UnresolvedError
-from target_atlan_metadata.figures import AssetKey
+from target_atlan_metadata.figures import AssetKey, figures_of_assets
 from target_atlan_metadata.gateway import Gateway
 from target_atlan_metadata.heartbeat import Heartbeat
 from target_atlan_metadata.lineage import link
@@ -161,8 +160,8 @@ class AtlanPublisher:
             MicroDecisionError: Atlan does not take them.
         """
         everything = list(told)
-        if self._is_waiting and not self._ledger.is_empty:
-            choose_organization(self._organizations, None, "")  # refuses: the events' ids tell no org
+        if self._is_waiting and not self._ledger.is_empty:  # events came, and their ids told no org
+            self._organization = choose_organization(self._organizations, None, self._ledger.org)
         if self._settings.dry_run:
             self._print(everything, report, as_of, is_all=is_all)
             return ()
@@ -266,7 +265,8 @@ class AtlanPublisher:
             self._check_ledger()
         if self._settings.delete_burst is not None:
             cells = self._ledger.activities(0, 0)
-            self._bursts = Bursts(self._settings.delete_burst, self._catalog, cells, self._told)
+            known = figures_of_assets(cells, self.clock.now(), self._settings.quality_weights)
+            self._bursts = Bursts(self._settings.delete_burst, self._catalog, known, self._told)
 
     def _load(self) -> None:
         if self._is_waiting:
@@ -330,7 +330,7 @@ class AtlanPublisher:
 
     def _note_unresolved(self, told: Sequence[Told], report: Report) -> None:
         for key, figures, _ in told:
-            if not says_something(figures) or self._catalog.find(key) is not None:
+            if not figures.says_something or self._catalog.find(key) is not None:
                 continue
             if key.field is None:
                 decisions = figures.change_count + (figures.delete_count or 0) + (figures.approval_count or 0)

@@ -49,7 +49,7 @@ def resolve(told: Iterable[Told], catalog: Catalog, settings: TargetSettings, as
     """
     found: dict[str, Resolved] = {}
     for key, figures, cells in told:
-        if _level_of(key) not in settings.asset_levels:
+        if key.level not in settings.asset_levels:
             continue
         for asset in catalog.find_all(key):
             one = Resolved(asset, key, figures, cells)
@@ -79,9 +79,5 @@ def unnamed(
     return [
         (key, asset)
         for key, asset in catalog.places()
-        if _level_of(key) in settings.asset_levels and asset.guid not in found
+        if key.level in settings.asset_levels and asset.guid not in found
     ]
-
-
-def _level_of(key: AssetKey) -> str:
-    return "field" if key.field else "object"

@@ -62,19 +62,18 @@ def search(
         return gateway.read("search the catalog", lambda: _page(gateway, request))
 
     shown: set[str] = set()
-    missing = [-1]
+    missing: int | None = None
     for _ in range(_PASSES):
         found = yield from _pass(ask, shown)
-        is_again = missing != [-1]
-        if found.fits or (is_again and len(shown) >= found.told):  # else something was crawled meanwhile
+        before, missing = missing, found.told - found.shown
+        if found.fits or (before is not None and len(shown) >= found.told):  # else something was crawled meanwhile
             return
-        missing.append(found.told - found.shown)
-        if missing[-1] == missing[-2]:
-            if log is not None and missing[-1] > 0:
-                log.warning("Atlan's search counts %d assets that it does not show.", missing[-1])
+        if missing == before:
+            if log is not None and missing > 0:
+                log.warning("Atlan's search counts %d assets that it does not show.", missing)
             return
     raise AtlanError(
-        f"Atlan's search leaves {missing[-1]:,} of {found.told:,} assets out, each time others: what is counted is "
+        f"Atlan's search leaves {missing:,} of {found.told:,} assets out, each time others: what is counted is "
         "kept in the ledger; run again later."
     )
 

@@ -64,7 +64,7 @@ class Searches:
         switches: Say what is left out of what was found.
     """
 
-    def __init__(self, store: Store, switches: Switches | None = None) -> None:
+    def __init__(self, store: Store, switches: Switches) -> None:
         self._store = store
         self._switches = switches
         self._last: tuple[bytes, int, list[Asset]] | None = None
@@ -109,22 +109,19 @@ class Searches:
         if dsl.post_filter is not None:
             fits = matcher(dsl.post_filter, self._store.definitions)
             page = [one for one in page if fits(one)]
-        lost = self._lost(page, counted=False)
+        lost = self._switches.loss(page, counted=False)
         page = [one for one in page if one.guid not in lost]
         total = len(page)
         if dsl.search_after is not None:
             page = page[bisect_left(page, True, key=lambda one: self._after(one, dsl)) :]
         page = page[dsl.start : dsl.start + dsl.size]
-        lost = self._lost(page, counted=True)
+        lost = self._switches.loss(page, counted=True)
         groups = {**dsl.aggregations, **dsl.aggs}
         return Found(
             [one for one in page if one.guid not in lost],
             total,
             {name: self._aggregate(body, everything) for name, body in groups.items()},
         )
-
-    def _lost(self, found: list[Asset], *, counted: bool) -> frozenset[str]:
-        return frozenset() if self._switches is None else self._switches.loss(found, counted=counted)
 
     def _sorted(self, dsl: Dsl) -> list[Asset]:
         """All that matches, in order; kept, since the next page is asked for next."""

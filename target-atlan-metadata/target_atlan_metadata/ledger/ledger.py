@@ -84,7 +84,7 @@ class Ledger:
             # A ledger without this fact is of a time when deletes were forgotten too.
             deletes_from=int(self._facts.get("deletes_from", self._facts.get("kept_from", "0"))),
         )
-        self._is_new = False
+        self._has_news = False
         self._touched: set[int] = set()
         self._difference: Counter[int] = Counter()  # by content
         self._deleted: Counter[tuple[int, int]] = Counter()  # by cell and day
@@ -178,9 +178,9 @@ class Ledger:
             self._write_days()
             self._latest.write()
             self._mark_dirty()
-            if self._is_new and not self.is_ahead:
+            if self._has_news and not self.is_ahead:
                 self._remember(ahead="yes")
-            self._is_new = False
+            self._has_news = False
 
     def activities(self, today: int, quality_days: int, *, dirty_objects: bool = False) -> list[CellActivity]:
         """Sum up what happened to each object and field, as committed.
@@ -304,7 +304,7 @@ class Ledger:
             content = content_of(mark)
             is_same = before is not None and content_of(before) == content
             self._intake.received.known += is_same
-            self._is_new |= not is_same
+            self._has_news |= not is_same
             if not is_counted(content):
                 self._intake.received.secondary += not is_same
                 continue
@@ -328,7 +328,7 @@ class Ledger:
                 self._deleted[self._cells[name, None], day] += number
             known = self._store.take_known()
             self._intake.received.known += known
-            self._is_new |= known < len(sightings)
+            self._has_news |= known < len(sightings)
 
     def _write_days(self) -> None:
         buckets: dict[tuple[int, int], list[int]] = {}
