@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import threading
@@ -184,6 +185,24 @@ def test_a_ceiling_of_our_own_leaves_no_job_behind(serve: Serve, empty_org: Path
     assert done["POST"] >= 1
     left = [request for request in server.journal().requests if request.method == "DELETE" and request.status == 204]
     assert len(left) == done["POST"]
+
+
+def test_a_job_that_ends_while_it_is_aborted_is_not_left_behind(serve: Serve, empty_org: Path) -> None:
+    many_cases(empty_org, 3_000)
+
+    async def ended(_: float) -> None:
+        await asyncio.to_thread(server.control, clock={"advance_seconds": 3_600})
+
+    server = serve(empty_org, sleep=ended)
+    for used in range(49_999, 49_988, -1):
+        server.control(quota={"max": 100_000, "used": used}, clear_journal=True)
+        server.control(bulk={"delay_seconds": 60}, delay=[{"pattern": "PATCH .*jobs/query/", "seconds": 1}])
+        config = config_for(server.url, empty_org, api_type="bulk2", quota_percent_total=50)
+        assert run_here(config, "case_history").code == 3
+        if jobs(server)["POST"]:
+            break
+    asked = [(one.method, one.status) for one in server.journal().requests if "jobs/query/" in one.path]
+    assert asked[-3:] == [("DELETE", 400), ("PATCH", 400), ("DELETE", 204)]
 
 
 def test_a_run_that_is_told_to_stop_leaves_no_job_behind(serve: Serve, empty_org: Path, tmp_path: Path) -> None:

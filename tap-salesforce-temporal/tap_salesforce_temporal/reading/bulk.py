@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
@@ -182,7 +182,8 @@ class BulkReader:
             try:
                 self._session.free("DELETE", path)
             except SalesforceError:  # it has not ended
-                self._session.free("PATCH", path, {"state": "Aborted"})
+                with suppress(SalesforceError):  # it has ended meanwhile
+                    self._session.free("PATCH", path, {"state": "Aborted"})
                 self._session.free("DELETE", path)
         except MicroDecisionError as error:
             self._log.debug("The Bulk query job %s was not deleted: %s", job.id, error)
