@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 from chaos.process import command
 from chaos.singer import TapRun, take
@@ -15,8 +18,8 @@ from tests.output import OUTPUT
 from tests.warm import run_main
 
 __all__ = [
-    "CLIENT_ID", "TAP", "USERNAME", "Json", "TapRun", "config_for", "discover", "run_tap", "select", "take",
-    "tap_command",
+    "CLIENT_ID", "TAP", "USERNAME", "Json", "TapRun", "config_for", "discover", "end_by", "run_tap", "select",
+    "take", "tap_command",
 ]  # fmt: skip
 
 TAP = str(Path(sys.executable).with_name("tap-salesforce-temporal"))
@@ -43,6 +46,16 @@ def tap_command(
 ) -> list[str]:
     """The command line of a run, with its files written into `work`."""
     return command(TAP, work, config, *arguments, catalog=catalog, state=state)
+
+
+def end_by(process: subprocess.Popen[AnyStr], *numbers: signal.Signals) -> tuple[AnyStr, AnyStr]:
+    """Send a process signals again and again, to the very end of its interpreter; returns the rest of its output."""
+    with ThreadPoolExecutor(1) as reader:
+        outcome = reader.submit(process.communicate, timeout=30)
+        while not wait([outcome], 0.001).done:
+            for number in numbers:
+                process.send_signal(number)
+        return outcome.result()
 
 
 def discover(work: Path, config: Json) -> Json:

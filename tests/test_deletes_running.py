@@ -18,7 +18,7 @@ from tap_salesforce_deletes.waiting import IdleRule
 from tests.conftest import DAY, MINUTE, SECOND
 from tests.deletes import ACCOUNTS, ALL, PLATFORM_EVENT, TAP, Store, replay_id, run_deletes, run_process, settings_for
 from tests.deletes_org import accounts, delete_accounts, expected, later
-from tests.harness import TapRun, take
+from tests.harness import TapRun, end_by, take
 
 Serve = Callable[..., Running]
 
@@ -250,14 +250,15 @@ def test_a_run_that_is_ended_from_outside_is_completed_by_the_next(
         server, empty_org, topics=[PLATFORM_EVENT], reconcile="never", enrich="never", idle_timeout_seconds=1
     )
     run = TapRun(0, "")
-    with subprocess.Popen(command(TAP, tmp_path, config), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command(TAP, tmp_path, config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             take(run, line.decode())
             if len(run.records[STREAM]) == 50:
-                process.send_signal(number)
                 break
-        rest, log = process.communicate(timeout=30)
+        rest, log = end_by(process, number)
     lines = rest.decode().split("\n")
     for text in lines[:-1]:
         take(run, text)

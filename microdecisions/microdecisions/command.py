@@ -49,6 +49,24 @@ def run_plugin(
     logger = logging.getLogger(plugin.name)
     logging.raiseExceptions = False  # a signal that comes while a line is logged prints no traceback; the flag is set
     try:
+        try:
+            sentence, code = _answer(plugin, commands or {}, logger)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # Python gives handlers up before it ends: a late signal would make a crash of an orderly exit.
+                signal.signal(number, signal.SIG_IGN)
+    except InterruptedRunError as error:  # the first signal came after all work, or while an error was put in words
+        sentence, code = str(error), error.exit_code
+    if sentence is not None:
+        logger.error("%s", redact(sentence))
+    sys.exit(code)
+
+
+def _answer(
+    plugin: type[Tap | Target], commands: Mapping[str, Callable[[], click.Command]], logger: logging.Logger
+) -> tuple[str | None, int]:
+    """Carry a command line out; returns the sentence that tells an error, and the exit code."""
+    try:
         command = plugin.cli  # sets up logging, whose handlers the redaction goes on
         redaction.install()
         logging.getLogger(mapper.__name__).setLevel(logging.INFO)  # at DEBUG it logs what filters make of each record
@@ -58,20 +76,16 @@ def run_plugin(
             del arguments[0]
         elif commands:
             command.epilog = f"Further commands: {', '.join(f'{plugin.name} {word} --help' for word in commands)}"
-        code = command.main(arguments, prog_name=name, standalone_mode=False)
+        return None, command.main(arguments, prog_name=name, standalone_mode=False) or 0
     except MicroDecisionError as error:
-        sentence, code = str(error), error.exit_code
+        return str(error), error.exit_code
     except click.ClickException as error:
-        sentence, code = error.format_message(), _EXIT_CONFIGURATION
+        return error.format_message(), _EXIT_CONFIGURATION
     except (KeyboardInterrupt, click.Abort):
-        sentence, code = "Interrupted before anything was read: run again.", _EXIT_ERROR
+        return "Interrupted before anything was read: run again.", _EXIT_ERROR
     except Exception as error:  # noqa: BLE001  # the last line of defence against a traceback
-        sentence, code = _unexpected(error)
         logger.debug("%s", redact(_places(error)))
-    else:
-        sys.exit(code or 0)
-    logger.error("%s", redact(sentence))
-    sys.exit(code)
+        return _unexpected(error)
 
 
 def _unexpected(error: Exception) -> tuple[str, int]:
