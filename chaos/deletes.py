@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +14,7 @@ import msgspec
 from chaos.campaign import main
 from chaos.deletes_owed import may_have_gone, owed_gaps
 from chaos.deletes_plan import COVERED, NAMES, draw
+from chaos.deletes_tap import QuickTap
 from chaos.deletes_verdict import Gap, Terms, Told, compare, read_deletions
 from chaos.loader import Loader
 from chaos.plan import Decide
@@ -28,13 +27,7 @@ from localcloud.salesforce.login.credentials import load_credentials
 from localcloud.salesforce.org import Org
 from microdecisions.deletions import resolve, sighting_of
 from microdecisions.event import MicroDecisionEvent
-from microdecisions.retries import Clocks, RetryPolicy
 from tap_salesforce_deletes import position
-from tap_salesforce_deletes.pubsub.client import PubSubClient
-from tap_salesforce_deletes.pubsub.line import Timing
-from tap_salesforce_deletes.run import Run as RunOfTap
-from tap_salesforce_deletes.tap import TapSalesforceDeletes
-from tap_salesforce_deletes.waiting import IdleRule
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -53,7 +46,6 @@ _STREAM: Final = position.STREAM
 _NOW: Final = datetime(2026, 3, 2, 8, tzinfo=UTC)
 _ALWAYS: Final[Json] = {"pubsub": {"keepalive_seconds": 0.2, "latest_is_tip": True}}
 """A `latest_replay_id` may be ahead of the events beside it; nothing may be kept of it."""
-_QUICK: Final = Timing(unary=1.0, watchdog=0.8, ping=0.3, ping_answer=0.3, connect=2.0)
 _KEPT: Final = timedelta(hours=72)
 _MARGIN: Final = timedelta(minutes=15)
 _CLOCK: Final = timedelta(seconds=3)  # the tap reads Salesforce's clock in whole seconds
@@ -322,34 +314,6 @@ class DeletesTelling(Telling):
             **self.story.settings,
             **settings,
         }
-
-
-class QuickRun(RunOfTap):
-    """A run with little patience: what it waits for are parameters."""
-
-    @cached_property
-    def client(self) -> PubSubClient:
-        """The Pub/Sub API."""
-        settings = self.settings
-        return PubSubClient(
-            settings.pubsub_endpoint,
-            plaintext=settings.pubsub_plaintext,
-            tokens=self._token,
-            timing=_QUICK,
-            policy=RetryPolicy(base_seconds=0.05, longest_delay_seconds=0.5),
-        )
-
-
-class QuickTap(TapSalesforceDeletes):
-    """The tap with such runs."""
-
-    @cached_property
-    def run(self) -> RunOfTap:
-        """What the run stands on."""
-        idle = self.settings.idle_timeout_seconds
-        rule = IdleRule(idle_seconds=0.15 if idle == 1 else float(idle), longest_seconds=8.0)
-        clocks = Clocks(random=lambda: random.random() / 10)  # noqa: S311 - pauses
-        return QuickRun(self.settings, self.stop, self.logger, rule=rule, clocks=clocks)
 
 
 def _make_org(path: Path) -> dict[str, str]:
