@@ -16,6 +16,7 @@ import msgspec
 from microdecisions import timestamps
 from microdecisions.errors import ConfigurationError
 from target_atlan_metadata.counting import day_number
+from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.figures import figures_of_assets
 from target_atlan_metadata.ledger import Ledger, is_file_of
 from target_atlan_metadata.place import ledger_url
@@ -126,10 +127,17 @@ class Run:
         self._publisher.start(self._ledger)
 
     def add(self, decisions: Sequence[Decision], stream: str | None = None) -> None:
-        """Take events, and the name of the stream that they came in."""
+        """Take events, and the name of the stream that they came in.
+
+        Raises:
+            InputError: one of them cannot be counted.
+        """
         if self._began is None:
             self._began = self._monotonic()
-        self._ledger.add(decisions, stream)
+        try:
+            self._ledger.add(decisions, stream)
+        except InputError as error:
+            raise InputError(str(error) if stream is None else f"Stream `{stream}`: {error}") from None
         if self._ledger.org != self._org:
             self._org = self._ledger.org
             self._publisher.check_org(self._org)

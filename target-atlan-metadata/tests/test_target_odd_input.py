@@ -67,7 +67,7 @@ def test_a_state_that_is_no_text_is_refused_before_anything_is_counted(dry: Runs
 
 @pytest.mark.parametrize("moment", ["2026-02-31T10:00:00.000000Z", "2026-11-39T10:00:00.000000Z"])
 def test_a_delete_on_a_day_that_no_month_has_is_refused(dry: Runs, moment: str) -> None:
-    with pytest.raises(InputError, match="no date-time with an offset"):
+    with pytest.raises(InputError, match=r"^Stream `case_history`: An event's time is no date-time with an offset"):
         dry([schema_line(), record_line(1, event_type="record_delete", timestamp_recorded=moment)])
 
 
