@@ -52,14 +52,19 @@ def run_plugin(
         try:
             sentence, code = _answer(plugin, commands or {}, logger)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                # Python gives handlers up before it ends: a late signal would make a crash of an orderly exit.
-                signal.signal(number, signal.SIG_IGN)
+            _leave_alone()
     except InterruptedRunError as error:  # the first signal came after all work, or while an error was put in words
+        _leave_alone()  # it may have broken the other off; it is the only one that raises
         sentence, code = str(error), error.exit_code
     if sentence is not None:
         logger.error("%s", redact(sentence))
     sys.exit(code)
+
+
+def _leave_alone() -> None:
+    """Ignore signals: Python gives handlers up before it ends, and a late one would make a crash of an orderly exit."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _answer(
@@ -166,6 +171,6 @@ def on_signal(stop: StopFlag, writer: Writer, signum: int, frame: FrameType | No
         if writer.busy and stop.seconds() >= _PATIENCE_WITH_LOADER:
             os._exit(_EXIT_ERROR)  # the loader no longer reads: nothing more can be written cleanly
         return
-    stop.set()
+    stop.set(f" by {signal.Signals(signum).name}")
     if not writer.busy:
-        raise InterruptedRunError(f" by {signal.Signals(signum).name}")
+        stop.check()

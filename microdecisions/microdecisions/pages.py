@@ -59,11 +59,12 @@ class StopFlag:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._since: float | None = None
+        self._cause = ""
 
-    def set(self) -> None:
-        """Ask the run to stop."""
+    def set(self, cause: str = "") -> None:
+        """Ask the run to stop; the first cause is kept, see `InterruptedRunError`."""
         if self._since is None:
-            self._since = self._monotonic()
+            self._cause, self._since = cause, self._monotonic()
 
     def is_set(self) -> bool:
         """Whether the run was asked to stop."""
@@ -80,7 +81,7 @@ class StopFlag:
             InterruptedRunError: the flag is set.
         """
         if self._since is not None:
-            raise InterruptedRunError
+            raise InterruptedRunError(self._cause)
 
 
 class _Envelope(msgspec.Struct, gc=False, tag_field="type", tag="RECORD"):

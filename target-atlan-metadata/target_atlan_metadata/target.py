@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from functools import cached_property
@@ -16,6 +15,7 @@ from singer_sdk.mapper import SameRecordTransform
 
 from microdecisions import command
 from microdecisions.errors import InterruptedRunError, MicroDecisionError
+from microdecisions.pages import StopFlag
 from microdecisions.plugin import TypedPlugin
 from microdecisions.settings import json_schema
 from target_atlan_metadata.dry_run import FiguresPrinter
@@ -41,7 +41,11 @@ _DRAIN_SECONDS: Final = 60.0
 
 
 class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
-    """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan."""
+    """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan.
+
+    Attributes:
+        busy: Whether STATE is being written; a signal lets it be written whole.
+    """
 
     name = "target-atlan-metadata"
     package_name = "target-atlan-metadata"
@@ -61,9 +65,9 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
         self._state: bytes | None = None
         self._drained_at = monotonic()
         self._undrained = False
-        self._stopped_by: int | None = None
+        self._stop = StopFlag()
         self._is_closed = False
-        self._is_writing_state = False
+        self.busy = False
         super().__init__(message_reader=BlockReader(self), **arguments)
 
     @cached_property
@@ -140,7 +144,12 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
         self._state = value
 
     def look_at_clock(self) -> None:
-        """Drain when a minute is over, so that a long run keeps moving its state."""
+        """Drain when a minute is over, so that a long run keeps moving its state.
+
+        Raises:
+            InterruptedRunError: a signal came, and the library that was busy then kept its error to itself.
+        """
+        self._stop.check()
         if (self._undrained or self._state) and self._monotonic() - self._drained_at >= _DRAIN_SECONDS:
             self.run.checkpoint()
             self._drain(is_told=not self.run.report.failed)
@@ -201,7 +210,7 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             return
         state, self._state = self._state, None
         if state is not None and not self.settings.dry_run:
-            self._is_writing_state = True
+            self.busy = True
             try:
                 _write(state + b"\n")
             except BrokenPipeError:
@@ -209,19 +218,13 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
                 raise MicroDecisionError(
                     "Nobody reads the state on standard output any longer: figures are written, run again."
                 ) from None
-            self._is_writing_state = False
-            self._check_signal()
+            finally:
+                self.busy = False
+            self._stop.check()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Leave at once: what is not committed or told is done again by the next run. Only STATE is written whole."""
-        del frame
-        self._stopped_by = signum
-        if not self._is_writing_state:
-            self._check_signal()
-
-    def _check_signal(self) -> None:
-        if self._stopped_by is not None:
-            raise InterruptedRunError(f" by {signal.Signals(self._stopped_by).name}")
+        command.on_signal(self._stop, self, signum, frame)
 
     @classmethod
     def invoke(  # type: ignore[override]  # as the SDK does: options by name
@@ -248,6 +251,10 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
         try:
             target.run  # noqa: B018  # Atlan and the ledger are tried before the first line is read
             target.listen(file_input)
+        except Exception as error:
+            if not isinstance(error, InterruptedRunError):
+                target._stop.check()  # a library may make its own error of the interruption
+            raise
         finally:
             target.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from event_making import record, record_line, schema_line, state_line
 from running_target import Runs, carried
 
 from localcloud.atlan.running import Running
-from microdecisions.errors import ConfigurationError
+from microdecisions.errors import ConfigurationError, InterruptedRunError
 from target_atlan_metadata import explore, rebuild
 from target_atlan_metadata.errors import InputError, LedgerLostError
+from target_atlan_metadata.target import TargetAtlanMetadata
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEFT_OUT: list[dict[str, Any]] = [{"is_primary": False}, {"event_type": "gap"}, {"record_type": None}]
@@ -215,6 +218,17 @@ def test_a_stopped_run_says_so_and_gives_no_state(runs: Runs, atlan: Running, tm
     assert out == ""
     assert err.count("Interrupted by SIGTERM") == 1
     assert "Traceback" not in err
+
+
+def test_a_signal_that_a_library_keeps_to_itself_ends_the_run_at_the_next_lines(runs: Runs) -> None:
+    target = TargetAtlanMetadata(config=runs.config)
+    with suppress(InterruptedRunError):  # as a library may
+        signal.raise_signal(signal.SIGTERM)
+    try:
+        with pytest.raises(InterruptedRunError, match="Interrupted by SIGTERM"):
+            target.listen(io.BytesIO(f"{schema_line()}\n{record_line(1)}\n".encode()))  # type: ignore[arg-type]
+    finally:
+        target.close()
 
 
 def test_a_closed_pipe_is_said_in_one_line(runs: Runs) -> None:
