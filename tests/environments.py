@@ -18,7 +18,7 @@ from typing import Any, Self
 from localcloud.snowflake.address import TARGET_ENVIRONMENT, target_account
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 60.0  # seconds that a process may take where a healthy one takes two
+PATIENCE = 300.0  # seconds that a process may take where a healthy one takes two, and a busy machine a minute
 
 Json = dict[str, Any]
 Row = list[Any]

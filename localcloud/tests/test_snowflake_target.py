@@ -72,7 +72,7 @@ def count(client: SnowflakeClient, table: str) -> list[int]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedSnowflake]:
-    with EmbeddedSnowflake(tmp_path_factory.mktemp("snowflake")) as server:
+    with EmbeddedSnowflake(tmp_path_factory.mktemp("snowflake"), "--idle-transaction-seconds", "120") as server:
         yield server
 
 

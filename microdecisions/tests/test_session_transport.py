@@ -55,7 +55,13 @@ def certificate(key: Any, pem: str, tmp_path: Path) -> Path:
 def tls_org(org: Any, certificate: Path) -> Any:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    org.server.socket = context.wrap_socket(org.server.socket, server_side=True)
+    accept = org.server.get_request
+
+    def encrypted() -> tuple[ssl.SSLSocket, Any]:
+        connection, address = accept()
+        return context.wrap_socket(connection, server_side=True), address
+
+    org.server.get_request = encrypted
     org.server.handle_error = lambda *_: None  # a client that trusts nobody hangs up
     org.url = org.url.replace("http:", "https:")
     return org

@@ -46,7 +46,7 @@ def test_the_process_says_it_is_a_mock_serves_and_stops_clean(own_org: Org, tmp_
             assert ready.read_text().splitlines()[0] == address
         finally:
             process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == ""
 
 

@@ -16,10 +16,10 @@ MOST_OUTSTANDING = 100
 
 
 class Due(msgspec.Struct, frozen=True):
-    """What has to happen, and in how many seconds (none left: now)."""
+    """What has to happen, and at which instant of the stream's clock."""
 
     what: Literal["keepalive", "close"]
-    seconds: float
+    at: float
 
 
 class Flow(msgspec.Struct):
@@ -48,12 +48,12 @@ class Flow(msgspec.Struct):
         self.pending -= count
         self.since = now
 
-    def due(self, now: float, keepalive_seconds: float, idle_seconds: float) -> Due:
+    def due(self, keepalive_seconds: float, idle_seconds: float) -> Due:
         """What is to happen if nothing else does.
 
         With events on order an empty response is sent in time; with none the client has to ask for some
         within 60 seconds of the last response, or the stream is closed.
         """
         if self.pending:
-            return Due("keepalive", self.since + keepalive_seconds - now)
-        return Due("close", self.since + idle_seconds - now)
+            return Due("keepalive", self.since + keepalive_seconds)
+        return Due("close", self.since + idle_seconds)

@@ -98,14 +98,14 @@ class Mailbox(Generic[Item]):
             self._items.clear()
             return items
 
-    def wait(self, seconds: float | None) -> None:
-        """Wait for a request, news or the end, but no longer than that."""
-        self._wait(seconds, lambda: self._ends or bool(self._items) or self.finished or self._news != self._seen)
+    def wait(self, until: float) -> None:
+        """Wait for a request, news or the end, but no longer than to that instant."""
+        self._wait(until, lambda: self._ends or bool(self._items) or self.finished or self._news != self._seen)
         self._seen = self._news
 
-    def sleep(self, seconds: float | None) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait for the end alone, or for too many requests."""
-        self._wait(seconds, lambda: self._ends)
+        self._wait(self._patience.now() + seconds, lambda: self._ends)
 
     def wait_for_cancel(self) -> None:
         """Wait until nobody listens any more."""
@@ -115,9 +115,8 @@ class Mailbox(Generic[Item]):
     def _ends(self) -> bool:
         return self.cancelled or self.overflowed
 
-    def _wait(self, seconds: float | None, ready: Callable[[], bool]) -> None:
+    def _wait(self, until: float | None, ready: Callable[[], bool]) -> None:
         patience = self._patience
-        until = None if seconds is None else patience.now() + seconds
         with self._condition:
             while not ready():
                 left = None if until is None else until - patience.now()

@@ -59,14 +59,14 @@ def _answers(room: Room, rpc: Rpc, requests: Iterator[Any]) -> Iterator[bytes]:
             answer = publisher.answer(request)
             since = room.patience.now()
             yield answer
-        left = since + room.switches.publish_idle_seconds - room.patience.now()
         if waiting:
             continue
         if rpc.finished():
             return
-        if left <= 0:
+        swept_at = since + room.switches.publish_idle_seconds
+        if room.patience.now() >= swept_at:
             raise PubSubError("publish.stream.sweeper.timeout")
-        mailbox.wait(left)
+        mailbox.wait(swept_at)
 
 
 class _Publisher:

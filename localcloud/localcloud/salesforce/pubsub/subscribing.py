@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RESPONSE_BYTES = 3_000_000
 """Events of one response at most, unless a single one is larger."""
+_AT_ONCE = 0.0  # an instant that has long passed
 _CUSTOM, _EARLIEST = ENUMS["ReplayPreset"]["CUSTOM"], ENUMS["ReplayPreset"]["EARLIEST"]
 
 
@@ -92,11 +93,11 @@ class _Stream:
         """
         while True:
             with self._lock:
-                left = self._turn()
-            if left is None:
+                until = self._turn()
+            if until is None:
                 return
-            if left > 0:
-                self._rpc.mailbox.wait(left)
+            if until != _AT_ONCE:
+                self._rpc.mailbox.wait(until)
 
     def answers(self, request: Any) -> bool:
         """Answer a request at once, if it is a plain one, and events were made ready for it; returns whether it was.
@@ -131,13 +132,13 @@ class _Stream:
             self._db.close()
 
     def _turn(self) -> float | None:
-        """Do what is to be done; returns how many seconds there is nothing to do, or None at the stream's end."""
+        """Do what is to be done; returns the instant until which nothing is, or None at the stream's end."""
         rpc = self._rpc
         self._hear()
         self._check_session()
         topic = self._topic
         if topic is None:
-            return None if rpc.finished() else self._due().seconds
+            return None if rpc.finished() else self._due().at
         rpc.meet_traps()
         if self._flow.pending and self._load(topic):
             self._serve(topic)
@@ -146,8 +147,8 @@ class _Stream:
         elif self._is_due():
             self._send(self._keepalive())
         else:
-            return self._due().seconds
-        return 0.0
+            return self._due().at
+        return _AT_ONCE
 
     def _serve(self, topic: Topic) -> None:
         """Send a response with events, and make the next ones ready while the client works."""
@@ -277,7 +278,7 @@ class _Stream:
     def _is_due(self) -> bool:
         """Whether it is time for a keepalive; a client that asked for nothing for too long is closed out."""
         due = self._due()
-        if due.seconds > 0:
+        if due.at > self._room.patience.now():
             return False
         if due.what == "close":
             raise PubSubError("RST_STREAM")
@@ -285,7 +286,7 @@ class _Stream:
 
     def _due(self) -> Due:
         switches = self._room.switches
-        return self._flow.due(self._room.patience.now(), switches.keepalive_seconds, switches.idle_close_seconds)
+        return self._flow.due(switches.keepalive_seconds, switches.idle_close_seconds)
 
 
 def _tenant(room: Room) -> str:

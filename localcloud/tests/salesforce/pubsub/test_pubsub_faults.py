@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ Code = Callable[[Any], str]
 
 def again(client: Any) -> list[Any]:
     """The events of the topic over a new connection, once the old one is known to be gone."""
-    for _ in range(100):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         try:
             found: list[Any] = client.events(ACCOUNTS)
         except grpc.RpcError as error:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.salesforce.pubsub.errors import PubSubError
-from localcloud.salesforce.pubsub.flow import Flow
+from localcloud.salesforce.pubsub.flow import Due, Flow
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "send"]), st.integers(1, 250))))
@@ -36,11 +36,10 @@ def test_asking_for_nothing_is_an_error(count: int) -> None:
 
 def test_what_is_due_depends_on_what_is_owed() -> None:
     flow = Flow(100.0)
-    assert (flow.due(100.0, 270.0, 60.0).what, flow.due(100.0, 270.0, 60.0).seconds) == ("close", 60.0)
+    assert flow.due(270.0, 60.0) == Due("close", 160.0)
     flow.ask(5)
-    assert (flow.due(110.0, 270.0, 60.0).what, flow.due(110.0, 270.0, 60.0).seconds) == ("keepalive", 260.0)
+    assert flow.due(270.0, 60.0) == Due("keepalive", 370.0)
     flow.sent(0, 370.0)
-    assert flow.due(371.0, 270.0, 60.0).seconds == 269.0
+    assert flow.due(270.0, 60.0) == Due("keepalive", 640.0)
     flow.sent(5, 400.0)
-    assert flow.due(459.0, 270.0, 60.0).what == "close"
-    assert flow.due(460.0, 270.0, 60.0).seconds == 0.0
+    assert flow.due(270.0, 60.0) == Due("close", 460.0)

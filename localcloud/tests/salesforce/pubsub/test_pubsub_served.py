@@ -101,7 +101,7 @@ def test_the_process_says_both_addresses_and_stops_with_streams_open(world: Worl
             stream = call(iter(requested.get, None), metadata=tuple(headers.items()), timeout=30)
             assert topic(pubsub, headers).can_subscribe
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0
+            assert process.wait(60) == 0
             with pytest.raises(grpc.RpcError):
                 next(stream)
             requested.put(None)
