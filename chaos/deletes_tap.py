@@ -41,6 +41,6 @@ class QuickTap(TapSalesforceDeletes):
     def run(self) -> Run:
         """What the run stands on."""
         idle = self.settings.idle_timeout_seconds
-        rule = IdleRule(idle_seconds=0.15 if idle == 1 else float(idle), longest_seconds=8.0)
+        rule = IdleRule(idle_seconds=0.4 if idle == 1 else float(idle), longest_seconds=8.0)
         clocks = Clocks(random=lambda: random.random() / 10)  # noqa: S311 - pauses
         return _QuickRun(self.settings, self.stop, self.logger, rule=rule, clocks=clocks)

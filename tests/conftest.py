@@ -71,10 +71,8 @@ def private_ca(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def copy_of_small_org(small_org: Path, tmp_path: Path) -> Path:
-    """A copy of the small org that a test may change."""
-    path = tmp_path / "org"
-    shutil.copytree(small_org, path)
-    return path
+    """A copy of the small org that a test may change, whose clock stands at `NOW` when it is made."""
+    return copy_at_now(small_org, tmp_path / "org")
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ ACCOUNTS = "/data/AccountChangeEvent"
 ALL = "/data/ChangeEvents"
 PLATFORM_EVENT = "/event/Record_Deleted__e"
 MODULE = "tap_salesforce_deletes.tap"
-QUICK = IdleRule(idle_seconds=0.15, longest_seconds=1.5)
+QUICK = IdleRule(idle_seconds=0.4, longest_seconds=2.0)
 
 
 def settings_for(server: Running, org: Path, **more: object) -> Json:

@@ -75,7 +75,7 @@ def test_five_days_of_runs_every_half_hour_on_a_quiet_topic_lose_and_double_noth
         later(server, 30 * MINUTE)
     assert arrivals == len(store.events) == 2
     assert store.told() == expected(empty_org)
-    assert longest < 5.0
+    assert longest < 60
 
 
 def test_without_a_keepalive_a_run_ends_in_time_and_keeps_its_position(serve: Serve, empty_org: Path) -> None:

@@ -6,7 +6,6 @@ import atexit
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
@@ -24,8 +23,6 @@ _org = Path(_folder.name) / "org"
 seed_org(_org, events=1_500, seed=3)
 
 with serve_in_thread(_org) as _server:
-    _port = urlsplit(_server.url).port or 0
-    _pubsub_port = int(_server.pubsub.rpartition(":")[2])
     act(_server, "create", object="Account", values={"Name": "Standard {n}"}, count=9)
     act(_server, "delete", object="Account", where="Name LIKE 'Standard%'")
     _config = settings_for(_server, _org, topics=["/data/ChangeEvents"], idle_timeout_seconds=1)
@@ -37,5 +34,6 @@ with serve_in_thread(_org) as _server:
 @pytest.fixture(scope="module", autouse=True)
 def served() -> Iterator[None]:
     """The org, for as long as the tests of this module run."""
-    with serve_in_thread(_org, port=_port, pubsub_port=_pubsub_port):
+    with serve_in_thread(_org) as server:
+        _config.update(settings_for(server, _org))
         yield

@@ -6,7 +6,6 @@ import atexit
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
@@ -16,15 +15,14 @@ from localcloud.seed import seed_org
 from tap_salesforce_temporal.tap import TapSalesforceTemporal
 from tests.harness import config_for
 
-# The SDK asks the tap for its streams when this module is read, so an org must be there by then, and again, at the
-# same address, while the tests run.
+# The SDK asks the tap for its streams when this module is read, so an org must be there by then, and again while the
+# tests run.
 _folder = tempfile.TemporaryDirectory()
 atexit.register(_folder.cleanup)
 _org = Path(_folder.name) / "org"
 seed_org(_org, events=4_000, seed=1)  # has rows for every source
 
 with serve_in_thread(_org) as _server:
-    _port = urlsplit(_server.url).port or 0
     _config = config_for(_server.url, _org)
     _catalog = TapSalesforceTemporal(config=_config).catalog_dict
     for _stream in _catalog["streams"]:  # what is off by default is tested too
@@ -42,5 +40,6 @@ with serve_in_thread(_org) as _server:
 @pytest.fixture(scope="module", autouse=True)
 def served() -> Iterator[None]:
     """The org, for as long as the tests of this module run."""
-    with serve_in_thread(_org, port=_port):
+    with serve_in_thread(_org) as server:
+        _config.update(config_for(server.url, _org))
         yield
