@@ -12,12 +12,13 @@ import time
 from collections import deque
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localcloud.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 # No .env: one that is filled in for `prod` must not lead the demo to a real org or a real warehouse.
@@ -25,6 +26,7 @@ MELTANO = [str(ROOT / ".envs" / "meltano" / "bin" / "meltano"), f"--env-file={os
 TAPS = ("tap-salesforce-temporal", "tap-salesforce-deletes")
 WAREHOUSE, CATALOG = "target-snowflake", "target-atlan-metadata"
 LAST_LINES = 30
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE_S = 10.0
 
 
@@ -54,18 +56,22 @@ def run(name: str, target: str, variables: Mapping[str, str], log: Path, lock: i
     # --force: after a kill, Meltano takes the same run for running for five more minutes
     command = [*MELTANO, "run", "--force", f"--state-id-suffix={name}", *chain(target)]
     started = time.monotonic()
-    with log.open("wb") as out, Progress("meltano") as progress, closing(LogWatch(log, target)) as watch:
+    with (
+        noted() as is_interrupted,
+        log.open("wb") as out,
+        Progress("meltano") as progress,
+        closing(LogWatch(log, target)) as watch,
+    ):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(variables), pass_fds=[lock]
         )
         try:
-            while process.poll() is None:
+            while process.poll() is None and not is_interrupted():
                 progress.say(watch.how_far())
                 time.sleep(0.1)
-        except BaseException:
-            with undisturbed():
+        finally:
+            if process.poll() is None:
                 end(process)
-            raise
     if process.returncode:
         lines = deque(log.read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=LAST_LINES)
         print("\n".join(f"   | {line}" for line in lines), file=sys.stderr)
@@ -129,9 +135,47 @@ def only_one() -> Iterator[int]:
 
 
 @contextmanager
+def noted() -> Iterator[Callable[[], bool]]:
+    """Let an interruption only be noted, where an exception could lose a process that has just begun.
+
+    Yields:
+        Tells whether there was one.
+
+    Raises:
+        KeyboardInterrupt: There was one, and all that was to be done about it is done.
+    """
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        ignore_signals()
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield lambda: bool(came)
+    finally:
+        if not came:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal: the first one interrupts, and what it sets off is not disturbed by others."""
+    ignore_signals()
+    raise KeyboardInterrupt
+
+
+def ignore_signals() -> dict[signal.Signals, Any]:
+    """Ignore what interrupts; returns the handlers that were there."""
+    return {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Let a clean-up come to its end, whatever else is typed; all that it waits for is bounded."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = ignore_signals()
     try:
         yield
     finally:

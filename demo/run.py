@@ -34,7 +34,6 @@ from pipeline import DemoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALCLOUD = Path(sys.executable).with_name("localcloud")
@@ -141,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--query")
     parser.add_argument("--folder", type=Path, default=Path(".localcloud"), help="where the orgs' folders lie")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in pipeline.SIGNALS:
+        signal.signal(number, pipeline.interrupt)
     os.chdir(ROOT)
     try:
         demo = Demo.chosen(options)
@@ -363,10 +363,6 @@ def api_calls(salesforce: Running) -> int:
     with urllib.request.urlopen(f"{salesforce.url}/__localcloud__/journal?after=999999999", timeout=10) as answer:  # noqa: S310
         journal = json.load(answer)
     return int(journal["api_calls"])
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

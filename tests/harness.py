@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, AnyStr
+from typing import Any
 
 from chaos.process import command
 from chaos.singer import TapRun, take
@@ -48,10 +48,10 @@ def tap_command(
     return command(TAP, work, config, *arguments, catalog=catalog, state=state)
 
 
-def end_by(process: subprocess.Popen[AnyStr], *numbers: signal.Signals) -> tuple[AnyStr, AnyStr]:
+def end_by(process: subprocess.Popen[bytes], *numbers: signal.Signals) -> tuple[bytes, bytes]:
     """Send a process signals again and again, to the very end of its interpreter; returns the rest of its output."""
     with ThreadPoolExecutor(1) as reader:
-        outcome = reader.submit(process.communicate, timeout=30)
+        outcome = reader.submit(process.communicate, timeout=120)
         while not wait([outcome], 0.001).done:
             for number in numbers:
                 process.send_signal(number)

@@ -158,6 +158,35 @@ def test_an_interrupted_demo_says_so_and_leaves_nothing_running(folder: Path) ->
     assert process.returncode == 130
     assert said.strip().endswith("Interrupted. Nothing is lost: the next `make demo` goes on from here.")
     assert [name for name in SERVERS if lifecycle.find(name, folder / NAME)] == []
+    with pipeline.only_one():
+        pass
+
+
+def test_a_run_that_is_interrupted_while_it_starts_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            for number in pipeline.SIGNALS:
+                signal.raise_signal(number)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(pipeline, "MELTANO", [sys.executable, "-c", "import time; time.sleep(60)"])
+    handlers = {number: signal.getsignal(number) for number in pipeline.SIGNALS}
+    try:
+        with pytest.raises(KeyboardInterrupt), (tmp_path / "lock").open("w") as lock:
+            pipeline.run("any", pipeline.WAREHOUSE, {}, tmp_path / "log", lock.fileno())
+        assert [process.poll() for process in started] == [-signal.SIGINT]
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_what_does_not_end_when_interrupted_is_killed() -> None:

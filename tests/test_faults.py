@@ -33,12 +33,13 @@ PAGE = 2_000  # rows of a query's answer
 def test_sessions_that_end_in_mid_run_cost_one_new_login_for_all_threads(
     serve: Serve, empty_org: Path, tmp_path: Path
 ) -> None:
-    many_cases(empty_org, 9 * PAGE)
+    rows = 60_000  # more than are fetched ahead
+    many_cases(empty_org, rows)
     server = serve(empty_org)
     config = config_for(server.url, empty_org)
     run = run_here(config, "case_history", on_first_record=lambda: server.control(expire_sessions=True))
     assert run.code == 0, run.log
-    assert len(run.by_id("case_history")) == 9 * PAGE
+    assert len(run.by_id("case_history")) == rows
     assert logins(server) == 2
 
 

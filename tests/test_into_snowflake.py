@@ -78,10 +78,10 @@ def interrupted_run(
         if torn:
             with contextlib.suppress(BrokenPipeError):
                 target.stdin.write(rest)
-        tap.wait(30)
         tap.stdout.close()
+        tap.wait(30)
         out, _ = target.communicate(timeout=120)
-    assert passed < after or tap.returncode == -9
+    assert passed < after or tap.returncode in {-9, 0}  # 0: it had written all that a pipe holds beyond that
     return [json.loads(line) for line in out.decode().splitlines()]
 
 

@@ -185,7 +185,7 @@ def test_what_was_left_out_is_read_on_where_a_run_ended_early(serve: Serve, empt
         delay=[{"pattern": "CaseHistory WHERE", "seconds": 0.3, "times": 9}],
         query_timeout=[{"pattern": "Field NOT IN", "times": 5, "skip": 1}],
     )
-    for _ in range(9):
+    for _ in range(60):
         run = run_here(config, "case_history", state=states[-1])
         codes.append(run.code)
         seen += run.by_id("case_history")

@@ -69,7 +69,11 @@ def test_rows_that_become_visible_late_within_the_overlap_are_all_read(
 def test_rows_newer_than_the_lag_wait_for_the_next_run(serve: Serve, empty_org: Path, tmp_path: Path) -> None:
     server = serve(empty_org)
     with Org.open(empty_org) as org:
-        load(empty_org, "CaseHistory", [case_change(org, 1, NOW), case_change(org, 2, NOW - timedelta(minutes=5))])
+        load(
+            empty_org,
+            "CaseHistory",
+            [case_change(org, 1, NOW + timedelta(minutes=30)), case_change(org, 2, NOW - timedelta(minutes=5))],
+        )
     config = config_for(server.url, empty_org)
     catalog = select(discover(tmp_path, config), "case_history")
     first = run_tap(tmp_path, config, catalog=catalog)
