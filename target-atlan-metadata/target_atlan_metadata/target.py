@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
@@ -23,6 +22,7 @@ from target_atlan_metadata.errors import InputError
 from target_atlan_metadata.reading import UNREADABLE, BlockReader
 from target_atlan_metadata.settings import TargetSettings
 from target_atlan_metadata.sink import DecisionSink, MissingSchemaError
+from target_atlan_metadata.states import StateOutput
 
 if TYPE_CHECKING:
     import logging
@@ -41,11 +41,7 @@ _DRAIN_SECONDS: Final = 60.0
 
 
 class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
-    """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan.
-
-    Attributes:
-        busy: Whether STATE is being written; a signal lets it be written whole.
-    """
+    """Singer target: folds micro-decisions into activity figures, lineage and quality scores in Atlan."""
 
     name = "target-atlan-metadata"
     package_name = "target-atlan-metadata"
@@ -67,7 +63,7 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
         self._undrained = False
         self._stop = StopFlag()
         self._is_closed = False
-        self.busy = False
+        self._output = StateOutput()
         super().__init__(message_reader=BlockReader(self), **arguments)
 
     @cached_property
@@ -210,21 +206,12 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             return
         state, self._state = self._state, None
         if state is not None and not self.settings.dry_run:
-            self.busy = True
-            try:
-                _write(state + b"\n")
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python says on leaving that it cannot flush
-                raise MicroDecisionError(
-                    "Nobody reads the state on standard output any longer: figures are written, run again."
-                ) from None
-            finally:
-                self.busy = False
+            self._output.write(state)
             self._stop.check()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Leave at once: what is not committed or told is done again by the next run. Only STATE is written whole."""
-        command.on_signal(self._stop, self, signum, frame)
+        command.on_signal(self._stop, self._output, signum, frame)
 
     @classmethod
     def invoke(  # type: ignore[override]  # as the SDK does: options by name
@@ -257,17 +244,6 @@ class TargetAtlanMetadata(TypedPlugin[TargetSettings], Target):
             raise
         finally:
             target.close()
-
-
-def _write(line: bytes) -> None:
-    """Write to standard output, in no other encoding than the line came in."""
-    if (out := getattr(sys.stdout, "buffer", None)) is not None:
-        sys.stdout.flush()
-        out.write(line)
-        out.flush()
-    else:  # text that somebody put in its place
-        sys.stdout.write(line.decode())
-        sys.stdout.flush()
 
 
 def _publisher(settings: TargetSettings, log: logging.Logger) -> Publisher:
