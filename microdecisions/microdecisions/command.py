@@ -52,16 +52,16 @@ def run_plugin(
         try:
             sentence, code = _answer(plugin, commands or {}, logger)
         finally:
-            _leave_alone()
+            _ignore_signals()
     except InterruptedRunError as error:  # the first signal came after all work, or while an error was put in words
-        _leave_alone()  # it may have broken the other off; it is the only one that raises
+        _ignore_signals()  # it may have broken the other off; it is the only one that raises
         sentence, code = str(error), error.exit_code
     if sentence is not None:
         logger.error("%s", redact(sentence))
     sys.exit(code)
 
 
-def _leave_alone() -> None:
+def _ignore_signals() -> None:
     """Ignore signals: Python gives handlers up before it ends, and a late one would make a crash of an orderly exit."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
