@@ -148,13 +148,14 @@ def noted() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        ignore_signals()
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
         yield lambda: bool(came)
     finally:
-        if not came:
+        if came:
+            ignore_signals()
+        else:
             for number, handler in before.items():
                 signal.signal(number, handler)
     if came:

@@ -162,15 +162,22 @@ def test_an_interrupted_demo_says_so_and_leaves_nothing_running(folder: Path) ->
         pass
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_run_that_is_interrupted_while_it_starts_is_ended_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
     class Interrupted(subprocess.Popen[bytes]):
         def __init__(self, *arguments: Any, **options: Any) -> None:
+            if before:
+                self.interrupt()
             super().__init__(*arguments, **options)
             started.append(self)
+            if not before:
+                self.interrupt()
+
+        def interrupt(self) -> None:
             for number in pipeline.SIGNALS:
                 signal.raise_signal(number)
 

@@ -166,6 +166,10 @@ def test_a_late_signal_ends_only_a_run_that_waits_for_its_loader(monkeypatch: py
     assert codes == [1]
     writer.busy = False
     command.on_signal(stop, writer, signal.SIGTERM, None)  # it is leaving
+    assert codes == [1]
+    seconds[0] = 12.0  # and cannot
+    command.on_signal(stop, writer, signal.SIGTERM, None)
+    assert codes == [1, 1]
 
 
 def test_users_beyond_number_do_not_fill_the_memory() -> None:

@@ -298,6 +298,9 @@ def stop(
 
     Returns:
         Whether one was running.
+
+    Raises:
+        LifecycleError: One is being started, and goes on being so.
     """
     files = RunFiles(org, name)
     if not files.lock.exists():
@@ -310,6 +313,9 @@ def stop(
                 _reap()
                 return asked
             pid = files.pid()
+        if not pid and clock() > deadline:
+            msg = f"{name} of {org} neither starts nor ends: another localcloud may be waiting for it"
+            raise LifecycleError(msg)
         if pid and (not asked or clock() > deadline):
             _signal(pid, signal.SIGKILL if asked else signal.SIGTERM)
             asked = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
 import signal
 import sqlite3
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -35,6 +37,8 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NO_JSON = {"json.decoder.JSONDecodeError", "simplejson.errors.JSONDecodeError"}  # the SDK reads by either
 _MOST_ERRORS = 9  # of a chain of errors
 _PATIENCE_WITH_LOADER = 1.0  # seconds; a page is written in much less
+_PATIENCE = 10.0  # seconds for what a run puts away when it leaves
+_EARLY = "Interrupted before anything was read: run again."
 
 
 def run_plugin(
@@ -52,19 +56,34 @@ def run_plugin(
         try:
             sentence, code = _answer(plugin, commands or {}, logger)
         finally:
-            _ignore_signals()
+            _be_patient()
     except InterruptedRunError as error:  # the first signal came after all work, or while an error was put in words
-        _ignore_signals()  # it may have broken the other off; it is the only one that raises
+        _be_patient()  # it may have broken the other off; it is the only one that raises
         sentence, code = str(error), error.exit_code
+    except KeyboardInterrupt:
+        _be_patient()
+        sentence, code = _EARLY, _EXIT_ERROR
+    # Python gives handlers up before it ends: a late signal would make a crash of an orderly exit. Threads have ended.
+    atexit.register(_on_signals, signal.SIG_IGN)
     if sentence is not None:
         logger.error("%s", redact(sentence))
     sys.exit(code)
 
 
-def _ignore_signals() -> None:
-    """Ignore signals: Python gives handlers up before it ends, and a late one would make a crash of an orderly exit."""
+def _be_patient() -> None:
+    """Let signals change nothing while the process leaves, unless that takes too long."""
+    began = time.monotonic()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - began >= _PATIENCE:
+            os._exit(_EXIT_ERROR)
+
+    _on_signals(handle)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
 
 
 def _answer(
@@ -87,7 +106,7 @@ def _answer(
     except click.ClickException as error:
         return error.format_message(), _EXIT_CONFIGURATION
     except (KeyboardInterrupt, click.Abort):
-        return "Interrupted before anything was read: run again.", _EXIT_ERROR
+        return _EARLY, _EXIT_ERROR
     except Exception as error:  # noqa: BLE001  # the last line of defence against a traceback
         logger.debug("%s", redact(_places(error)))
         return _unexpected(error)
@@ -160,16 +179,16 @@ class Writer(Protocol):
 def on_signal(stop: StopFlag, writer: Writer, signum: int, frame: FrameType | None) -> None:
     """React to SIGINT and SIGTERM: leave at once, but never in the middle of a line.
 
-    A later signal ends a process that still waits for its loader, and changes nothing for one that is leaving: runners
-    send both signals at once.
+    A later signal changes nothing for one that is leaving, as runners send both signals at once; it ends a process that
+    still waits for its loader after a second, or for anything else after ten. What is not written then is read again.
 
     Raises:
         InterruptedRunError: nothing is being written.
     """
     del frame
     if stop.is_set():
-        if writer.busy and stop.seconds() >= _PATIENCE_WITH_LOADER:
-            os._exit(_EXIT_ERROR)  # the loader no longer reads: nothing more can be written cleanly
+        if stop.seconds() >= (_PATIENCE_WITH_LOADER if writer.busy else _PATIENCE):
+            os._exit(_EXIT_ERROR)  # a loader that no longer reads, or a server that does not answer
         return
     stop.set(f" by {signal.Signals(signum).name}")
     if not writer.busy:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from microdecisions.errors import ConfigurationError, MicroDecisionError
+from microdecisions.errors import ConfigurationError, InterruptedRunError, MicroDecisionError
 from target_atlan_metadata.figures import AssetKey, figures_of_assets
 from target_atlan_metadata.ledger import Ledger
 from target_atlan_metadata.place import ledger_url
@@ -78,6 +78,8 @@ def known_to_ledger(settings: TargetSettings, environ: Mapping[str, str]) -> Kno
         ) as ledger:
             told = figures_of_assets(ledger.activities(0, 0), datetime.now(UTC), settings.quality_weights)
             return Known(ledger.org, tuple(key for key, figures, _ in told if figures.says_something))
+    except InterruptedRunError:
+        raise
     except MicroDecisionError as error:
         return str(error)
 

@@ -88,6 +88,7 @@ class Throttle:
         per_minute: How many.
         monotonic: Seconds that only go up.
         sleep: Waits.
+        is_stopped: Whether nobody has to wait any longer.
     """
 
     def __init__(
@@ -95,16 +96,18 @@ class Throttle:
         per_minute: int,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._per_minute = per_minute
         self._monotonic = monotonic
         self._sleep = sleep
+        self._is_stopped = is_stopped
         self._lock = threading.Lock()
         self._passed: deque[float] = deque()
 
     def wait(self) -> None:
         """Wait until one more may pass, and count it."""
-        while True:
+        while not self._is_stopped():
             with self._lock:
                 now = self._monotonic()
                 while self._passed and self._passed[0] <= now - 60:
@@ -166,7 +169,7 @@ class Gateway:
         self.requests = 0
         self.writes = 0
         self._sleep = sleep
-        self._throttle = Throttle(settings.max_requests_per_minute, monotonic, sleep)
+        self._throttle = Throttle(settings.max_requests_per_minute, monotonic, sleep, self._stopped.is_set)
         self._lock = threading.Lock()
         self._answer = _Answer()
         login = (

@@ -41,7 +41,9 @@ class StateOutput:
 def _write(line: bytes) -> None:
     if (out := getattr(sys.stdout, "buffer", None)) is not None:
         sys.stdout.flush()
-        out.write(line)
+        rest = memoryview(line)
+        while rest:  # a raw file, as under PYTHONUNBUFFERED, may take a part
+            rest = rest[out.write(rest) :]
         out.flush()
     else:  # text that somebody put in its place
         sys.stdout.write(line.decode())

@@ -25,6 +25,7 @@ from localcloud.atlan.running import Running
 from microdecisions.errors import ConfigurationError, InterruptedRunError
 from target_atlan_metadata import explore, rebuild
 from target_atlan_metadata.errors import InputError, LedgerLostError
+from target_atlan_metadata.states import StateOutput
 from target_atlan_metadata.target import TargetAtlanMetadata
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -229,6 +230,24 @@ def test_a_signal_that_a_library_keeps_to_itself_ends_the_run_at_the_next_lines(
             target.listen(io.BytesIO(f"{schema_line()}\n{record_line(1)}\n".encode()))  # type: ignore[arg-type]
     finally:
         target.close()
+
+
+def test_a_state_is_whole_where_a_write_takes_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under PYTHONUNBUFFERED standard output is a raw file, whose write may end early."""
+    taken = bytearray()
+
+    class Raw(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, line: Any) -> int:
+            taken.extend(line[:5])
+            return min(len(line), 5)
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Raw(), write_through=True))  # type: ignore[type-var]
+    StateOutput().write(b'{"bookmarks": {}}')
+    monkeypatch.undo()
+    assert taken == b'{"bookmarks": {}}\n'
 
 
 def test_a_closed_pipe_is_said_in_one_line(runs: Runs) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from microdecisions import soql, timestamps
-from microdecisions.errors import MicroDecisionError, SalesforceError
+from microdecisions.errors import InterruptedRunError, MicroDecisionError, SalesforceError
 from tap_salesforce_deletes.channels import carried_by, hidden_objects
 from tap_salesforce_deletes.explore.findings import Exploration, ObjectFinding, TopicFinding
 from tap_salesforce_deletes.planning import make_plan
@@ -103,6 +103,8 @@ def look_at(run: Run, topic: Topic, carried: Carried) -> TopicFinding:
         if topic.kind is TopicKind.PLATFORM_EVENT and told.schema_id:
             bound = bind_fields(topic, run.client.schema(told.schema_id).fields)
             fields = {name: field for name, field in msgspec.structs.asdict(bound).items() if field is not None}
+    except InterruptedRunError:
+        raise
     except MicroDecisionError as error:
         return msgspec.structs.replace(finding, problem=str(error))
     behavior = _publish_behavior(run, topic) if topic.kind is TopicKind.PLATFORM_EVENT else None

@@ -138,7 +138,10 @@ class _Stream:
         self._check_session()
         topic = self._topic
         if topic is None:
-            return None if rpc.finished() else self._due().at
+            if rpc.finished():
+                return None
+            self._is_due()
+            return self._due().at
         rpc.meet_traps()
         if self._flow.pending and self._load(topic):
             self._serve(topic)
