@@ -57,7 +57,7 @@ class Org:
         schema: The objects it has.
         settings: Its name, id and log-in.
         db: The connection, for the rooms that compile and run queries.
-        lock: Held while something is written through that connection.
+        lock: Held while something is written through that connection, and while another thread reads through it.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, clock: OrgClock) -> None:

@@ -6,7 +6,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Lock, RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -86,7 +86,7 @@ class Room:
         self.patience = patience or RealPatience()
         self.bus = Bus(org)
         self.bus.hub.usage = usage
-        self.lock = RLock()
+        self.lock = org.lock  # the bus lives in the org's connection, which others write through
         self.switches = PubSubSwitches()
         self.port = 0
         self._streams = 0

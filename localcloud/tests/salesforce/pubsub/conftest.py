@@ -96,7 +96,7 @@ class World:
     def commit(self, *changes: Change, key: str | None = None, origin: str = ORIGIN) -> Transaction:
         """One transaction that was committed."""
         done = Transaction(key or str(uuid.uuid4()), self.clock.now(), self.org.user_id, origin, changes)
-        with self.org.db:
+        with self.org.lock, self.org.db:
             self.bus.publish(done)
         self.bus.wake()
         return done
@@ -106,7 +106,7 @@ class World:
 
     def deletes(self, count: int, sobject: str = "Account", first: int = 0) -> None:
         """So many transactions of one deletion each."""
-        with self.org.db:
+        with self.org.lock, self.org.db:
             for n in range(first, first + count):
                 change = Change(sobject, self.id(sobject, n), "DELETE")
                 key = str(uuid.uuid4())

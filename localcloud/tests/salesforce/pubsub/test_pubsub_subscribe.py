@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localcloud.salesforce.changes import Change
+from localcloud.salesforce.org import Org
 from localcloud.salesforce.pubsub.control import AddField, PubSubControl, Setup
 from localcloud.salesforce.pubsub.settings import Channel, Member
 
@@ -317,3 +321,27 @@ def test_an_event_that_comes_while_a_block_is_read_is_in_one_block(world: World)
     rest = store.read(reader, selection, first.position, 0)
     reader.close()
     assert len({*first.events, *rest.events}) == len(first.events) + len(rest.events) == 4
+
+
+def test_the_clock_moves_while_callers_read_and_another_connection_writes(world: World) -> None:
+    """What one thread read in the transaction of another made its write fail: the file was newer by then."""
+    room, ended = world.server.room, threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            with room.lock:
+                room.bus.oldest_ms()
+
+    def write() -> None:
+        with Org.open(world.org.path) as another:
+            while not ended.is_set():
+                another.clock.advance(timedelta(milliseconds=1))
+
+    with ThreadPoolExecutor(3) as others:
+        running = [others.submit(act) for act in (read, read, write)]
+        try:
+            for _ in range(2_000):
+                world.clock.advance(timedelta(milliseconds=1))
+        finally:
+            ended.set()
+    assert [one.result() for one in running] == [None] * 3
